@@ -1,1 +1,14 @@
-//! block
+//! What storage promises, in types: the waist between a SCSI unit and whatever holds its blocks.
+//!
+//! Knows neither SCSI nor files. Every operation carries the memory it works on and gives it back:
+//! a [`Ticket`] is answered by exactly one [`Completion`], and that completion holds the buffer.
+
+pub mod buffer;
+pub mod fault;
+pub mod op;
+pub mod size;
+
+pub use buffer::{Buffer, Pool, Slice};
+pub use fault::Fault;
+pub use op::{Caps, Completion, Op, Ticket};
+pub use size::{BlockSize, Lba, Span};

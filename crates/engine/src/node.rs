@@ -1,0 +1,200 @@
+//! The node: which sessions exist, and who may have one.
+//!
+//! Knows no PDUs. A login that has proved who it is asks for a session; the node makes room for it
+//! by ending the session it replaces, and answers only when nothing of that one can land any more.
+//! Invariant: at most one session per (initiator, ISID, target).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use iscsi::{IscsiName, Isid, LoginStatus, Tsih};
+
+use crate::action::{Action, Actions};
+use crate::config::NodeConfig;
+use crate::input::{Admission, ConnId, Moment, SessionId, ToLogin, ToNode, ToSession};
+
+/// The session table of one target process.
+#[derive(Debug)]
+pub struct Node {
+    config: Arc<NodeConfig>,
+    sessions: BTreeMap<SessionId, Entry>,
+    next_session: u64,
+    next_tsih: u16,
+}
+
+/// RFC 7143 4.4.3: what makes two sessions the same I_T nexus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct NexusName {
+    initiator: IscsiName,
+    isid: Isid,
+    target: Option<IscsiName>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    nexus: NexusName,
+    tsih: Tsih,
+    /// The login it was opened for; should that leave before the session starts, it never will.
+    opened_for: ConnId,
+    /// Set once it was told to end: the login that takes its place, if that is still there.
+    successor: Option<Option<Box<Admission>>>,
+}
+
+impl Node {
+    /// A node without sessions.
+    pub fn new(config: Arc<NodeConfig>) -> Self {
+        Self {
+            config,
+            sessions: BTreeMap::new(),
+            next_session: 1,
+            next_tsih: 1,
+        }
+    }
+
+    /// Replaces what the operator decided; sessions that exist keep what they were given.
+    pub fn set_config(&mut self, config: Arc<NodeConfig>) {
+        self.config = config;
+    }
+
+    /// The sessions that exist, those that are ending included.
+    pub fn session_ids(&self) -> impl Iterator<Item = SessionId> + '_ {
+        self.sessions.keys().copied()
+    }
+
+    /// Takes one message and says what to do about it.
+    pub fn handle(&mut self, _now: Moment, message: ToNode, out: &mut Actions) {
+        match message {
+            ToNode::Admit(admission) if admission.tsih == Tsih(0) => self.admit(admission, out),
+            ToNode::Admit(admission) => self.join(&admission, out),
+            ToNode::LoginGone(conn) => self.forget(conn, out),
+            ToNode::SessionStarted(session) => self.started(session, out),
+            ToNode::SessionEnded(session) => self.ended(session, out),
+        }
+    }
+
+    /// RFC 7143 6.3.5: a login with TSIH 0 under a name that has a session takes its place.
+    fn admit(&mut self, admission: Box<Admission>, out: &mut Actions) {
+        let nexus = NexusName::of(&admission);
+        let Some((&id, entry)) = self
+            .sessions
+            .iter_mut()
+            .find(|(_, entry)| entry.nexus == nexus)
+        else {
+            return self.open(&admission, out);
+        };
+        let conn = admission.conn;
+        match entry.successor.replace(Some(admission)) {
+            None => out.push(Action::ToSession(id, ToSession::Terminate)),
+            // Two logins for one nexus: the later one wins, as it would one session later.
+            Some(Some(earlier)) if earlier.conn != conn => {
+                refuse(earlier.conn, LoginStatus::SERVICE_UNAVAILABLE, out);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// RFC 7143 6.3.4: a login with a TSIH brings a connection to the session of that name.
+    fn join(&mut self, admission: &Admission, out: &mut Actions) {
+        let nexus = NexusName::of(admission);
+        let found = self.sessions.iter().find(|(_, entry)| {
+            entry.tsih == admission.tsih && entry.nexus == nexus && entry.successor.is_none()
+        });
+        match found {
+            Some((&id, _)) => {
+                let (conn, cid) = (admission.conn, admission.cid);
+                out.push(Action::ToSession(id, ToSession::MayJoin { conn, cid }));
+            }
+            None => refuse(admission.conn, LoginStatus::SESSION_DOES_NOT_EXIST, out),
+        }
+    }
+
+    /// A session that was to end before it had begun missed the message.
+    fn started(&mut self, session: SessionId, out: &mut Actions) {
+        if self
+            .sessions
+            .get(&session)
+            .is_some_and(|entry| entry.successor.is_some())
+        {
+            out.push(Action::ToSession(session, ToSession::Terminate));
+        }
+    }
+
+    /// The login left: its session never starts, and the one it wanted to replace ends all the
+    /// same.
+    fn forget(&mut self, conn: ConnId, out: &mut Actions) {
+        let unborn = self
+            .sessions
+            .iter()
+            .find(|(_, entry)| entry.opened_for == conn);
+        if let Some((&session, _)) = unborn {
+            self.ended(session, out);
+        }
+        for entry in self.sessions.values_mut() {
+            if let Some(successor) = &mut entry.successor
+                && successor
+                    .as_ref()
+                    .is_some_and(|waiting| waiting.conn == conn)
+            {
+                *successor = None;
+            }
+        }
+    }
+
+    fn ended(&mut self, session: SessionId, out: &mut Actions) {
+        if let Some(entry) = self.sessions.remove(&session)
+            && let Some(Some(waiting)) = entry.successor
+        {
+            self.open(&waiting, out);
+        }
+    }
+
+    fn open(&mut self, admission: &Admission, out: &mut Actions) {
+        let Some(tsih) = self.free_tsih() else {
+            return refuse(admission.conn, LoginStatus::OUT_OF_RESOURCES, out);
+        };
+        let session = SessionId(self.next_session);
+        self.next_session += 1;
+        let nexus = NexusName::of(admission);
+        self.sessions.insert(
+            session,
+            Entry {
+                nexus,
+                tsih,
+                opened_for: admission.conn,
+                successor: None,
+            },
+        );
+        out.push(Action::ToLogin(
+            admission.conn,
+            ToLogin::Admitted { session, tsih },
+        ));
+    }
+
+    /// A TSIH no session has; `None` when the node is full. Never 0, which means "new session".
+    fn free_tsih(&mut self) -> Option<Tsih> {
+        if self.sessions.len() >= self.config.sessions_max.min(usize::from(u16::MAX)) {
+            return None;
+        }
+        loop {
+            let tsih = Tsih(self.next_tsih);
+            self.next_tsih = self.next_tsih.checked_add(1).unwrap_or(1);
+            if self.sessions.values().all(|entry| entry.tsih != tsih) {
+                return Some(tsih);
+            }
+        }
+    }
+}
+
+impl NexusName {
+    fn of(admission: &Admission) -> Self {
+        Self {
+            initiator: admission.initiator.clone(),
+            isid: admission.isid,
+            target: admission.target.clone(),
+        }
+    }
+}
+
+fn refuse(conn: ConnId, status: LoginStatus, out: &mut Actions) {
+    out.push(Action::ToLogin(conn, ToLogin::Refused(status)));
+}

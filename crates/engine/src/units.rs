@@ -1,0 +1,14 @@
+//! How the engine reaches logical units it does not own.
+
+use scsi::Unit;
+
+/// A logical unit of this process. LUNs are names for these, per target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnitId(pub u32);
+
+/// The units, wherever they live: behind mutexes in production, in a plain map in a world.
+pub trait Units {
+    /// Runs `look` on one unit, or answers `None` where it is gone. The closure is short: it plans
+    /// or counts, and never waits.
+    fn with<R>(&mut self, unit: UnitId, look: impl FnOnce(&mut Unit) -> R) -> Option<R>;
+}
