@@ -85,9 +85,9 @@ mod tests {
         );
         let bidi = [0, 5, 2, 0, 0, 1, 0, 0];
         assert_eq!(all(&bidi), [Ok(Ahs::BidiReadLength(0x1_0000))]);
-        let both = [&extended[..], &bidi[..]].concat();
-        assert_eq!(all(&both).len(), 2);
-        assert_eq!(all(&both)[1], Ok(Ahs::BidiReadLength(0x1_0000)));
+        let [cdb, length] = [all(&extended)[0], all(&bidi)[0]];
+        assert_eq!(all(&[&extended[..], &bidi[..]].concat()), [cdb, length]);
+        assert_eq!(all(&[&bidi[..], &extended[..]].concat()), [length, cdb]);
         assert_eq!(all(&[]), []);
     }
 

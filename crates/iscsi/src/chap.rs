@@ -105,6 +105,38 @@ mod tests {
         }
     }
 
+    /// Exchanges captured between Linux and two targets: a foreign answer to a foreign challenge.
+    #[test]
+    fn responses_of_other_implementations() {
+        for (id, secret, challenge, answer) in [
+            (
+                0,
+                "alice-secret-12",
+                "fa4688825987e3346be8d0ac000659b8",
+                "2c5974ef1ef8146b18d9a157dbd98992",
+            ),
+            (
+                1,
+                "alice-secret-12",
+                "783a6ad3f09a231630ffe20f6d0a68799481d47713ebf7dc2d948cdb156366204c28\
+                 139209e775dde0df77d7b49267fd5ecc",
+                "c080af3e1948a296eec8d83526e60406",
+            ),
+            (
+                133,
+                "portal-secret-9",
+                "563c007e53c026dd8b057f69094e2967",
+                "14797a6032d9c6ece78aef9d0292dd48",
+            ),
+        ] {
+            let (challenge, answer) = (hex(challenge), hex(answer));
+            assert_eq!(
+                response(Algorithm::MD5, id, secret.as_bytes(), &challenge),
+                answer
+            );
+        }
+    }
+
     #[test]
     fn anything_else_is_not_the_response() {
         let good = response(Algorithm::MD5, 1, b"secret", b"challenge");

@@ -164,6 +164,11 @@ impl<B: AsMut<[u8]>> Framer<B> {
         self.max_data_segment = bytes;
     }
 
+    /// The memory of a payload that was under way when the connection went; its owner wants it back.
+    pub fn into_placed(self) -> Option<B> {
+        self.placing.map(|placing| placing.buffer)
+    }
+
     /// Bytes received and not yet returned.
     pub fn unparsed(&self) -> usize {
         self.end - self.start + self.placing.as_ref().map_or(0, |placing| placing.filled)

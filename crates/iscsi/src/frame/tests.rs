@@ -416,12 +416,8 @@ fn the_buffer_grows_for_one_pdu_and_shrinks_after_an_ordinary_one() {
         "no more than this PDU needs"
     );
     feed(&mut framer, &large[50_000..], nowhere).unwrap();
+    assert_eq!(framer.space().len(), large.len(), "kept for the next one");
     feed(&mut framer, &large, nowhere).unwrap();
-    assert_eq!(
-        framer.memory.len(),
-        large.len(),
-        "kept while large ones come"
-    );
     feed(&mut framer, &small, nowhere).unwrap();
     assert_eq!(framer.space().len(), 2048);
     assert!(framer.memory.capacity() < 4096);
@@ -468,6 +464,22 @@ fn a_dropped_framer_drops_the_placement() {
     assert_eq!(Rc::strong_count(&life), 2);
     drop(framer);
     assert_eq!(Rc::strong_count(&life), 1);
+}
+
+#[test]
+fn the_memory_of_a_payload_under_way_can_be_had_back() {
+    let bytes = wire(1, &[], &pattern(LARGE), PLAIN);
+    let mut framer = framer(PLAIN, 4096);
+    assert!(
+        feed(&mut framer, &bytes[..1000], somewhere)
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        framer.into_placed().map(|buffer| buffer.len()),
+        Some(LARGE + 30)
+    );
+    assert_eq!(self::framer(PLAIN, 4096).into_placed(), None);
 }
 
 #[test]

@@ -500,7 +500,9 @@ fn the_originator_adopts_what_was_agreed() {
             ("InitialR2T", "No"),
             ("ImmediateData", "Yes"),
             ("MaxBurstLength", "1048576"),
+            ("FirstBurstLength", "32768"),
             ("DefaultTime2Wait", "2"),
+            ("DefaultTime2Retain", "0"),
             ("MaxRecvDataSegmentLength", "65536"),
             ("IFMarker", "No"),
             ("TaskReporting", "FastAbort"),
@@ -512,7 +514,9 @@ fn the_originator_adopts_what_was_agreed() {
             ("InitialR2T", "No"),
             ("ImmediateData", "No"),
             ("MaxBurstLength", "65536"),
+            ("FirstBurstLength", "32768"),
             ("DefaultTime2Wait", "5"),
+            ("DefaultTime2Retain", "0"),
             ("MaxRecvDataSegmentLength", "8192"),
             ("IFMarker", "Reject"),
             ("TaskReporting", "NotUnderstood"),
@@ -528,12 +532,30 @@ fn the_originator_adopts_what_was_agreed() {
         initial_r2t: false,
         immediate_data: false,
         max_burst: 65_536,
+        first_burst: 32_768,
         time2wait: 5,
+        time2retain: 0,
         own_max_recv_data_segment: 65_536,
         peer_max_recv_data_segment: 8192,
         ..Params::default()
     };
     assert_eq!(params, expected);
+}
+
+#[test]
+fn an_answer_may_be_just_what_was_offered() {
+    for row in KEYS
+        .iter()
+        .filter(|row| matches!(row.rule, Rule::Number(_) | Rule::Boolean(_)))
+    {
+        let value = row.default_value();
+        let objections = adopt(
+            &mut Params::default(),
+            &sent(&[(row.name, &value)]),
+            &[(row.name, &value)],
+        );
+        assert_eq!(objections, [] as [String; 0]);
+    }
 }
 
 #[test]

@@ -98,8 +98,10 @@ fn additional_headers_are_counted_in_words_and_covered_by_the_header_digest() {
     assert_eq!(bytes[56..], ::crc32c::crc32c(&bytes[..56]).to_le_bytes());
 }
 
+type Memory = Rc<[u8]>;
+
 /// Three PDUs, two of them with shared memory.
-fn filled() -> (Outbox<Rc<[u8]>>, Rc<[u8]>, Rc<[u8]>) {
+fn filled() -> (Outbox<Memory>, Memory, Memory) {
     let first: Rc<[u8]> = (0..101).collect();
     let second: Rc<[u8]> = (0..64).rev().collect();
     let mut outbox = Outbox::new();
