@@ -48,9 +48,11 @@ impl fmt::Display for IscsiName {
     }
 }
 
-/// The characters RFC 3722 6 leaves: of ASCII only letters, digits, dash, dot and colon.
+/// The characters RFC 3722 6 leaves: of ASCII only letters, digits, dash, dot and colon. The
+/// underscore, which it does not, is taken too: host names bring it into initiator names in the
+/// field, and refusing it would keep those hosts out for nothing.
 fn allowed(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '-' | '.' | ':')
+    c.is_alphanumeric() || matches!(c, '-' | '.' | ':' | '_')
 }
 
 /// `yyyy-mm.authority[:anything]`, the part after `iqn.` (RFC 7143 4.2.7.4).
@@ -81,6 +83,7 @@ mod tests {
             "iqn.2001-04.com.example:storage:diskarrays-sn-a8675309",
             "iqn.2001-04.com.example",
             "iqn.2001-04.com.example:storage.tape1.sys1.xyz",
+            "iqn.2001-04.com.example:host_a",
             "eui.02004567a425678d",
             "naa.52004567ba64678d",
             "naa.62004567ba64678d0123456789abcdef",
@@ -113,7 +116,7 @@ mod tests {
             "iqn.2001-13.com.example",
             "iqn.01-04.com.example",
             "iqn.2001-04.com.example:a b",
-            "iqn.2001-04.com.example:a_b",
+            "iqn.2001-04.com.example:a,b",
             "iqn.2001-04.com.example:a\u{3000}b",
             "eui.02004567a425678",
             "eui.02004567a425678g",
