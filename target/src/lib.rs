@@ -1,1 +1,20 @@
-//! target
+//! `glintd`, the iSCSI target, as a library: the edges around the pure [`engine`].
+//!
+//! Here live sockets, threads, files, the clock and the dice; every decision about the protocol is
+//! the engine's. [`Server`] runs a target inside any tokio runtime; [`cli`] is the program.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+mod driver;
+pub mod entropy;
+pub mod identity;
+pub mod inbox;
+pub mod observe;
+mod server;
+pub mod store;
+pub mod units;
+
+pub use config::{LunSpec, ServerConfig, TargetSpec};
+pub use server::{Server, Startup};
+pub use store::StoreSpec;

@@ -1,0 +1,61 @@
+//! The operations of one turn, gathered per unit, so that each store is asked once.
+
+use block::{Completion, Fault, Op, Ticket};
+use engine::UnitId;
+
+use crate::inbox::Completions;
+use crate::units::UnitTable;
+use std::sync::Arc;
+
+#[derive(Default)]
+pub(super) struct Submits {
+    /// A session talks to few units; batches are kept for their memory.
+    batches: Vec<(UnitId, Vec<(Ticket, Op)>)>,
+    count: usize,
+}
+
+impl Submits {
+    pub(super) fn push(&mut self, unit: UnitId, ticket: Ticket, op: Op) {
+        self.count += 1;
+        match self.batches.iter_mut().find(|(known, _)| *known == unit) {
+            Some((_, batch)) => batch.push((ticket, op)),
+            None => self.batches.push((unit, vec![(ticket, op)])),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Hands everything to its store. What is answered at once goes to `done`.
+    pub(super) fn hand_over(
+        &mut self,
+        units: &UnitTable,
+        done: &mut Vec<Completion>,
+        reply: &Arc<Completions>,
+    ) {
+        self.count = 0;
+        for (unit, batch) in self
+            .batches
+            .iter_mut()
+            .filter(|(_, batch)| !batch.is_empty())
+        {
+            match units.store(*unit) {
+                Some(store) => store.submit(batch, done, reply),
+                None => done.extend(batch.drain(..).map(|(ticket, op)| gone(ticket, op))),
+            }
+        }
+    }
+}
+
+fn gone(ticket: Ticket, op: Op) -> Completion {
+    let buffer = match op {
+        Op::Read { buffer, .. } | Op::Write { buffer, .. } => Some(buffer),
+        Op::Flush => None,
+    };
+    Completion {
+        ticket,
+        outcome: Err(Fault::Gone),
+        buffer,
+    }
+}

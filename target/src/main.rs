@@ -1,0 +1,5 @@
+//! `glintd`: see `glintd --help`.
+
+fn main() -> std::process::ExitCode {
+    target::cli::run()
+}

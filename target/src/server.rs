@@ -1,0 +1,266 @@
+//! A whole target: its images, its node, its listeners; from start to the last flush.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{NodeConfig, PortalAddress, TargetConfig};
+use iscsi::Tpgt;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::config::{LunSpec, ServerConfig, TargetSpec};
+use crate::driver::{self, Directory, Shell};
+use crate::identity::identity;
+use crate::store::{OpenError, Store};
+use crate::units::UnitTable;
+
+/// The one portal group there is: every portal reaches every target.
+const PORTAL_GROUP: Tpgt = Tpgt(1);
+
+/// Connections the system holds for us while we are busy accepting.
+const BACKLOG: i32 = 4096;
+
+/// How long flushing all images at the end may take before we give up on it.
+const FLUSH_WAIT: Duration = Duration::from_secs(30);
+
+/// How long tasks that were told to stop may take: they are a poll away from it.
+const STOP_WAIT: Duration = Duration::from_secs(2);
+
+/// A target that runs. Dropped, it abandons its sessions at once, as a crash would; see
+/// [`Server::shutdown`].
+#[derive(Debug)]
+pub struct Server {
+    shell: Arc<Shell>,
+    portals: Vec<SocketAddr>,
+    listeners: Vec<JoinHandle<()>>,
+    node: JoinHandle<()>,
+    shutdown_grace: Duration,
+}
+
+/// Why a target does not start. The operator must act.
+#[derive(Debug, thiserror::Error)]
+pub enum Startup {
+    /// An image cannot be served.
+    #[error("LUN {lun} of {target}: {why}")]
+    Image {
+        /// Of which target.
+        target: String,
+        /// Its number.
+        lun: u16,
+        /// Why.
+        why: OpenError,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {why}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        why: io::Error,
+    },
+    /// The function was called outside a tokio runtime.
+    #[error("no tokio runtime to run in")]
+    NoRuntime,
+}
+
+impl Server {
+    /// Opens every image, listens on every portal and serves, on the current tokio runtime.
+    ///
+    /// # Errors
+    /// When an image or an address is not to be had; nothing runs then.
+    pub fn start(config: ServerConfig) -> Result<Self, Startup> {
+        Self::start_with(config, |lun| lun.store.open(&lun.settings()))
+    }
+
+    /// As [`Server::start`], with images from elsewhere: `open` is asked for the store of every
+    /// disk.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with(
+        config: ServerConfig,
+        mut open: impl FnMut(&LunSpec) -> Result<Arc<dyn Store>, OpenError>,
+    ) -> Result<Self, Startup> {
+        let runtime = Handle::try_current().map_err(|_| Startup::NoRuntime)?;
+        let mut units = UnitTable::new();
+        let targets = config
+            .targets
+            .iter()
+            .map(|target| open_target(target, &mut units, &mut open))
+            .collect::<Result<Vec<_>, _>>()?;
+        let listeners = config
+            .listen
+            .iter()
+            .map(|&address| listen(address).map_err(|why| Startup::Listen { address, why }))
+            .collect::<Result<Vec<_>, _>>()?;
+        let portals: Vec<_> = listeners.iter().map(|(_, address)| *address).collect();
+        let portal = |&address| PortalAddress {
+            address,
+            tpgt: PORTAL_GROUP,
+        };
+        let node = NodeConfig {
+            targets,
+            portals: portals.iter().map(portal).collect(),
+            ..config.node.clone()
+        };
+        let shell = Arc::new(Shell {
+            config: Arc::new(node),
+            units: Arc::new(units),
+            directory: Directory::new(config.half_open_max),
+            clock: Clock::start(),
+        });
+        let node = runtime.spawn(driver::run_node(Arc::clone(&shell)));
+        let accept = |(listener, _)| runtime.spawn(driver::accept(Arc::clone(&shell), listener));
+        let listeners = listeners.into_iter().map(accept).collect();
+        Ok(Self {
+            shell,
+            portals,
+            listeners,
+            node,
+            shutdown_grace: config.shutdown_grace,
+        })
+    }
+
+    /// Where it listens, in the order of the configuration, with the ports it got.
+    pub fn portals(&self) -> &[SocketAddr] {
+        &self.portals
+    }
+
+    /// Stops in order: accepts nothing more, asks every initiator to log out and waits for them,
+    /// ends what is left, and makes everything durable.
+    ///
+    /// # Errors
+    /// Names the images whose last flush failed.
+    pub async fn shutdown(self) -> Result<(), Vec<String>> {
+        for listener in &self.listeners {
+            listener.abort();
+        }
+        let grace = self.shutdown_grace;
+        let directory = &self.shell.directory;
+        directory.leave(grace);
+        // A session ends at the latest when its connection is given up, after what is in flight.
+        let bound = grace + engine::limits::CLOSE_WAIT + engine::limits::TMF_DEADLINE;
+        if tokio::time::timeout(bound, directory.emptied())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some sessions did not end in time and are abandoned");
+        }
+        let units = Arc::clone(&self.shell.units);
+        let flush = tokio::task::spawn_blocking(move || {
+            let failed = units
+                .stores()
+                .filter_map(|(name, store)| match store.sync() {
+                    Ok(()) => None,
+                    Err(why) => Some(format!("{name}: {why}")),
+                });
+            failed.collect::<Vec<_>>()
+        });
+        let failed = match tokio::time::timeout(FLUSH_WAIT, flush).await {
+            Ok(Ok(failed)) => failed,
+            Ok(Err(_)) | Err(_) => vec!["the last flush did not end".to_owned()],
+        };
+        self.stop_tasks().await;
+        if failed.is_empty() {
+            Ok(())
+        } else {
+            Err(failed)
+        }
+    }
+
+    /// Images close with the last task that holds them: after this they can be opened again.
+    async fn stop_tasks(&self) {
+        self.abandon();
+        let stopped = async {
+            while Arc::strong_count(&self.shell) > 1 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        if tokio::time::timeout(STOP_WAIT, stopped).await.is_err() {
+            tracing::warn!("some tasks did not stop in time");
+        }
+    }
+
+    fn abandon(&self) {
+        for listener in &self.listeners {
+            listener.abort();
+        }
+        self.shell.directory.abandon();
+        self.node.abort();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+fn open_target(
+    target: &TargetSpec,
+    units: &mut UnitTable,
+    open: &mut impl FnMut(&LunSpec) -> Result<Arc<dyn Store>, OpenError>,
+) -> Result<TargetConfig, Startup> {
+    let mut luns = Vec::new();
+    for spec in &target.luns {
+        let (name, lun) = (target.name.to_string(), spec.lun);
+        let failed = |why| Startup::Image {
+            target: name.clone(),
+            lun,
+            why,
+        };
+        let store = open(spec).map_err(failed)?;
+        let identity = identity(&target.name, spec);
+        let mode = if spec.write_back {
+            "write-back"
+        } else {
+            "write-through"
+        };
+        let (size, serial) = (
+            crate::config::quantity::Bytes(store.caps().bytes),
+            &identity.serial,
+        );
+        tracing::info!(
+            "LUN {lun} of {name}: {} ({size}, {mode}, serial {serial})",
+            spec.store
+        );
+        luns.push((
+            lun,
+            units.add(format!("LUN {lun} of {name}"), identity, store),
+        ));
+    }
+    luns.sort_unstable_by_key(|(lun, _)| *lun);
+    Ok(TargetConfig {
+        name: target.name.clone(),
+        alias: target.alias.clone(),
+        tpgt: PORTAL_GROUP,
+        luns,
+        access: target.access.clone(),
+        chap: target.chap.clone(),
+        mutual: target.mutual.clone(),
+    })
+}
+
+/// An IPv6 address takes IPv6 only, so that `0.0.0.0` and `[::]` can both be listened on.
+fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let listener = TcpListener::from_std(socket.into())?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
