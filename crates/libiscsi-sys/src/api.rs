@@ -1,13 +1,13 @@
 //! The table of functions and how it is filled.
 
-use std::ffi::{c_char, c_int, c_uchar};
+use std::ffi::{c_char, c_int, c_uchar, c_void};
 use std::sync::OnceLock;
 
 use libloading::Library;
 
 use crate::types::{
-    Context, DiscoveryAddress, HeaderDigest, ImmediateData, InitialR2t, SessionType, Task,
-    TaskMgmtFunction,
+    CommandCallback, Context, DiscoveryAddress, HeaderDigest, ImmediateData, InitialR2t,
+    SessionType, Task, TaskMgmtFunction,
 };
 
 /// The library's names, first the one the declarations were checked against. Later ones kept the
@@ -142,6 +142,16 @@ declare! {
     fn iscsi_task_mgmt_abort_task_set_sync(iscsi: *mut Context, lun: u32) -> c_int;
     fn iscsi_task_mgmt_lun_reset_sync(iscsi: *mut Context, lun: u32) -> c_int;
     fn scsi_free_scsi_task(task: *mut Task);
+    fn iscsi_write10_task(
+        iscsi: *mut Context, lun: c_int, lba: u32, data: *mut c_uchar, datalen: u32,
+        blocksize: c_int, wrprotect: c_int, dpo: c_int, fua: c_int, fua_nv: c_int,
+        group_number: c_int, callback: CommandCallback, private: *mut c_void,
+    ) -> *mut Task;
+    fn iscsi_task_mgmt_lun_reset_async(
+        iscsi: *mut Context, lun: u32, callback: CommandCallback, private: *mut c_void,
+    ) -> c_int;
+    fn iscsi_which_events(iscsi: *mut Context) -> c_int;
+    fn iscsi_service(iscsi: *mut Context, revents: c_int) -> c_int;
 }
 
 impl Api {

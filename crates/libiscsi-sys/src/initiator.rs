@@ -64,8 +64,8 @@ impl Outcome {
 
 /// One libiscsi context. Dropping it closes the connection without a logout.
 pub struct Initiator {
-    api: &'static Api,
-    context: *mut Context,
+    pub(crate) api: &'static Api,
+    pub(crate) context: *mut Context,
 }
 
 impl Initiator {
@@ -361,7 +361,7 @@ impl Initiator {
         }
     }
 
-    fn refused(&self, verb: &'static str) -> Refused {
+    pub(crate) fn refused(&self, verb: &'static str) -> Refused {
         // SAFETY: the error text belongs to the context and is terminated; it is copied here.
         let reason = unsafe { text((self.api.iscsi_get_error)(self.context)) };
         Refused {

@@ -7,7 +7,9 @@
 
 mod api;
 mod initiator;
+mod overtake;
 pub mod types;
 
 pub use api::{Api, LoadError, SIGNATURES, Signature};
 pub use initiator::{Initiator, Lun, Outcome, Refused, TargetFound};
+pub use overtake::Overtaken;

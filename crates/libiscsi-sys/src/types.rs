@@ -11,6 +11,10 @@ pub struct Context {
     _opaque: [u8; 0],
 }
 
+/// `iscsi_command_cb`: context, status, data of the answer, the caller's own pointer.
+pub type CommandCallback =
+    unsafe extern "C" fn(iscsi: *mut Context, status: c_int, data: *mut c_void, own: *mut c_void);
+
 /// `enum iscsi_session_type`.
 pub type SessionType = c_uint;
 /// A session that may only ask which targets there are.

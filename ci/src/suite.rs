@@ -1,0 +1,160 @@
+//! Test runs, counted: `cargo test`, `cargo scenarios`, and the witnesses alone.
+
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::step::{Outcome, Step, cargo, line_of};
+
+/// The command the README names.
+pub const TESTS: Step = Step {
+    name: "test",
+    run: || count(&mut cargo(&["test"])),
+};
+
+/// The conformance catalogue against our own target.
+pub const SCENARIOS: Step = Step {
+    name: "scenarios",
+    run: || count(&mut cargo(&["scenarios"])),
+};
+
+/// The foreign judges alone.
+pub const WITNESSES: Step = Step {
+    name: "witness",
+    run: || {
+        count(&mut cargo(&[
+            "test",
+            "-p",
+            "scenarios",
+            "--test",
+            "witness",
+        ]))
+    },
+};
+
+/// How many tests ended how.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// Did what they should.
+    pub passed: u64,
+    /// Did not.
+    pub failed: u64,
+    /// Could not be tried.
+    pub skipped: u64,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "{} passed, {} failed, {} skipped",
+            self.passed, self.failed, self.skipped
+        )
+    }
+}
+
+impl Tally {
+    /// Adds a runner's closing line, if this is one: `test result: ok. 3 passed; 0 failed; …` of
+    /// libtest and its kin, `46 passed, 0 failed, 0 skipped` of the scenarios.
+    fn read(&mut self, line: &str) {
+        let line = line.trim();
+        let counts = match line.strip_prefix("test result: ") {
+            Some(rest) => rest.split_once(". ").map_or(rest, |(_, counts)| counts),
+            None if line.starts_with(|first: char| first.is_ascii_digit()) => line,
+            None => return,
+        };
+        let counts: Vec<(u64, &str)> = counts
+            .split([';', ','])
+            .map_while(|part| part.trim().split_once(' '))
+            .map_while(|(count, what)| Some((count.parse().ok()?, what)))
+            .collect();
+        if !matches!(counts[..], [(_, "passed"), (_, "failed"), ..]) {
+            return;
+        }
+        for (count, what) in counts {
+            match what {
+                "passed" => self.passed += count,
+                "failed" => self.failed += count,
+                "ignored" | "skipped" => self.skipped += count,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Runs a command, passes its output on and adds up the closing lines in it.
+fn count(command: &mut Command) -> Outcome {
+    let line = line_of(command);
+    let mut tally = Tally::default();
+    let complaint = match command.stdout(Stdio::piped()).spawn() {
+        Err(error) => Some(format!("`{line}` does not start: {error}")),
+        Ok(mut child) => {
+            let stdout = child.stdout.take().expect("stdout is piped");
+            for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line);
+                println!("{line}");
+                tally.read(&line);
+            }
+            match child.wait() {
+                Ok(status) if status.success() => None,
+                Ok(status) => Some(format!("`{line}`: {status}")),
+                Err(error) => Some(format!("`{line}` was lost: {error}")),
+            }
+        }
+    };
+    let complaint = complaint
+        .or_else(|| (tally.passed == 0).then(|| format!("`{line}` ran no test that passed")));
+    Outcome::Counted { tally, complaint }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(text: &str) -> Tally {
+        let mut tally = Tally::default();
+        text.lines().for_each(|line| tally.read(line));
+        tally
+    }
+
+    #[test]
+    fn closing_lines_of_both_kinds_are_added_up() {
+        let text = "running 2 tests\n\
+            test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished\n\
+            test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 4 filtered out\n\
+            46 passed, 1 failed, 5 skipped\n";
+        assert_eq!(
+            tally(text),
+            Tally {
+                passed: 61,
+                failed: 3,
+                skipped: 6
+            }
+        );
+    }
+
+    #[test]
+    fn other_lines_count_nothing() {
+        let text = "7 passed the post\n12 files, 3 passed, 1 failed\ntest a ... ok\n3 passed\n";
+        assert_eq!(tally(text), Tally::default());
+    }
+
+    #[test]
+    fn a_run_without_a_single_passed_test_is_not_a_pass() {
+        let Outcome::Counted { complaint, .. } = count(&mut Command::new("true")) else {
+            panic!("a test run is counted");
+        };
+        assert!(complaint.is_some());
+    }
+
+    #[test]
+    fn the_exit_status_decides_whatever_the_counts_say() {
+        let mut liar = Command::new("sh");
+        liar.args(["-c", "echo '5 passed, 0 failed, 0 skipped'; exit 3"]);
+        let Outcome::Counted { tally, complaint } = count(&mut liar) else {
+            panic!("a test run is counted");
+        };
+        assert_eq!(tally.passed, 5);
+        assert!(complaint.is_some());
+    }
+}
