@@ -18,6 +18,7 @@ use std::sync::Arc;
 use engine::{Action, Event, NodeConfig};
 
 use crate::clock::Clock;
+use crate::observe::Journal;
 use crate::units::UnitTable;
 
 pub(crate) use accept::accept;
@@ -30,6 +31,7 @@ pub(crate) struct Shell {
     pub(crate) units: Arc<UnitTable>,
     pub(crate) directory: Directory,
     pub(crate) clock: Clock,
+    pub(crate) journal: Journal,
 }
 
 impl std::fmt::Debug for Shell {

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{LunSpec, ServerConfig, TargetSpec};
 use crate::driver::{self, Directory, Shell};
 use crate::identity::identity;
+use crate::observe::Journal;
 use crate::store::{OpenError, Store};
 use crate::units::UnitTable;
 
@@ -110,8 +111,10 @@ impl Server {
         let shell = Arc::new(Shell {
             config: Arc::new(node),
             units: Arc::new(units),
-            directory: Directory::new(config.half_open_max),
+            // Logins must not use up the descriptors of sessions.
+            directory: Directory::new(config.half_open_max.min(descriptors() / 2)),
             clock: Clock::start(),
+            journal: Journal::default(),
         });
         let node = runtime.spawn(driver::run_node(Arc::clone(&shell)));
         let accept = |(listener, _)| runtime.spawn(driver::accept(Arc::clone(&shell), listener));
@@ -243,6 +246,14 @@ fn open_target(
         chap: target.chap.clone(),
         mutual: target.mutual.clone(),
     })
+}
+
+/// Files this process may have open, by its limit.
+fn descriptors() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(usize::MAX)
 }
 
 /// An IPv6 address takes IPv6 only, so that `0.0.0.0` and `[::]` can both be listened on.

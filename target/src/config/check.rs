@@ -143,6 +143,33 @@ impl Checker<'_> {
             let bytes = self.value(text, "node.session_memory", values::session_memory)?;
             limits.session_memory_bytes = bytes;
         }
+        self.times(node, config)?;
+        let limits = &mut config.node;
+        let offer = &mut limits.offer;
+        self.digests(
+            &node.header_digest,
+            "node.header_digest",
+            &mut offer.header_digest,
+        )?;
+        self.digests(
+            &node.data_digest,
+            "node.data_digest",
+            &mut offer.data_digest,
+        )?;
+        if let Some(discovery) = &node.discovery {
+            let at = "node.discovery";
+            limits.discovery_chap = self.users(at, discovery.chap.as_ref())?;
+            limits.discovery_mutual = self.mutual(
+                at,
+                discovery.mutual.as_ref(),
+                !limits.discovery_chap.is_empty(),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn times(&self, node: &schema::Node, config: &mut ServerConfig) -> Checked<()> {
+        let limits = &mut config.node;
         let hour = Duration::from_secs(3600);
         let second = Duration::from_secs(1);
         self.time(
@@ -170,28 +197,7 @@ impl Checker<'_> {
             "node.shutdown_grace",
             any,
             &mut config.shutdown_grace,
-        )?;
-        let offer = &mut limits.offer;
-        self.digests(
-            &node.header_digest,
-            "node.header_digest",
-            &mut offer.header_digest,
-        )?;
-        self.digests(
-            &node.data_digest,
-            "node.data_digest",
-            &mut offer.data_digest,
-        )?;
-        if let Some(discovery) = &node.discovery {
-            let at = "node.discovery";
-            limits.discovery_chap = self.users(at, discovery.chap.as_ref())?;
-            limits.discovery_mutual = self.mutual(
-                at,
-                discovery.mutual.as_ref(),
-                !limits.discovery_chap.is_empty(),
-            )?;
-        }
-        Ok(())
+        )
     }
 
     fn listen(&mut self, listen: Option<&Spanned<Vec<Text>>>) -> Checked<Vec<SocketAddr>> {

@@ -77,8 +77,8 @@ fn masked(text: &str) -> String {
     out
 }
 
-/// Where a secret begins in a line: after `secret =`, and after `chap =` or `mutual =` where no table
-/// follows.
+/// Where a secret begins in a line: after `secret =`, and after `chap =` or `mutual =` where no
+/// table follows.
 fn secret_at(line: &str) -> Option<usize> {
     let value = |word: &'static str| {
         line.match_indices(word).filter_map(move |(at, word)| {

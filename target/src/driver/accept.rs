@@ -17,6 +17,9 @@ use super::socket::Socket;
 /// How long to leave the listener alone when the system has no descriptor or memory for us.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(50);
 
+/// How long an evicted login takes to let go of its descriptor: one poll of its task.
+const EVICTED_WAIT: Duration = Duration::from_millis(1);
+
 /// Accepts until it is aborted.
 pub(crate) async fn accept(shell: Arc<Shell>, listener: TcpListener) {
     let mut exhausted = false;
@@ -36,7 +39,12 @@ pub(crate) async fn accept(shell: Arc<Shell>, listener: TcpListener) {
                     };
                     tracing::warn!("cannot accept a connection: {why}{then}");
                 }
-                tokio::time::sleep(EXHAUSTED_WAIT).await;
+                tokio::time::sleep(if evicted {
+                    EVICTED_WAIT
+                } else {
+                    EXHAUSTED_WAIT
+                })
+                .await;
             }
             // The peer was gone before we looked (RFC 793): nothing to be done for it.
             Err(why) => tracing::debug!("a connection was lost while being accepted: {why}"),

@@ -11,7 +11,7 @@ use super::directory::{LoginInbox, LoginMail};
 use super::socket::{Got, Socket};
 use super::timer::Timer;
 use super::{Shell, misplaced};
-use crate::{entropy, observe};
+use crate::entropy;
 
 /// Turns before other tasks get theirs.
 const TURNS_MAX: usize = 16;
@@ -184,7 +184,11 @@ impl LoginDriver {
                 Some(Action::HandOver(handover)) => self.next = Some(Next::Joins(handover)),
                 Some(Action::End) => self.over = true,
                 Some(Action::Event(event)) => {
-                    observe::tell(&event, self.socket.as_ref().map(|socket| socket.peer));
+                    self.shell.journal.tell(
+                        now,
+                        &event,
+                        self.socket.as_ref().map(|socket| socket.peer),
+                    );
                 }
                 Some(other) => misplaced("a login", &other),
             }

@@ -8,7 +8,6 @@ use std::task::Poll;
 use engine::{Action, Actions, Node, ToNode};
 
 use super::{Shell, misplaced};
-use crate::observe;
 
 /// Runs until it is aborted.
 pub(crate) async fn run_node(shell: Arc<Shell>) {
@@ -34,11 +33,12 @@ pub(crate) async fn run_node(shell: Arc<Shell>) {
 }
 
 fn turn(shell: &Shell, node: &mut Node, message: ToNode, actions: &mut Actions) {
-    node.handle(shell.clock.now(), message, actions);
+    let now = shell.clock.now();
+    node.handle(now, message, actions);
     while let Some(action) = actions.pop() {
         match shell.route(action) {
             None => {}
-            Some(Action::Event(event)) => observe::tell(&event, None),
+            Some(Action::Event(event)) => shell.journal.tell(now, &event, None),
             Some(other) => misplaced("the node", &other),
         }
     }

@@ -16,7 +16,6 @@ use super::submits::Submits;
 use super::timer::Timer;
 use super::{Shell, conn_of, misplaced};
 use crate::inbox::Completions;
-use crate::observe;
 use crate::units::SharedUnits;
 
 /// Turns before other tasks get theirs.
@@ -278,8 +277,9 @@ impl SessionDriver {
                     self.sockets.iter_mut().for_each(|socket| socket.close(now));
                 }
                 Action::Event(event) => {
-                    let peer = conn_of(&event).and_then(|conn| self.socket(conn));
-                    observe::tell(&event, peer.map(|socket| socket.peer));
+                    let socket = conn_of(&event).and_then(|conn| self.socket(conn));
+                    let peer = socket.map(|socket| socket.peer);
+                    self.shell.journal.tell(now, &event, peer);
                 }
                 other => {
                     if let Some(action) = self.shell.route(other) {
