@@ -4,7 +4,7 @@
 //! - [`Conn`] is one TCP connection at PDU level; it sends whatever it is told to, right or wrong.
 //! - [`Session`] speaks the honest verbs (`read`, `write`, `sync`, …) over a [`Conn`] and lets a
 //!   test reach below them at any time. [`Reconnecting`] survives the death of its target.
-//! - [`deviant`] is a seeded hostile peer, [`bench`] a load generator.
+//! - [`deviant`] is a seeded hostile peer, [`mod@bench`] a load generator.
 //!
 //! CDBs are built here by hand ([`cdb`]) and not with the target's SCSI crate, so that a
 //! misreading of SPC or SBC there cannot be answered by the same misreading here.

@@ -127,7 +127,7 @@ impl Session {
         lba: u64,
         blocks: u32,
     ) -> Result<Outcome, SessionError> {
-        let edtl = blocks * self.block_size;
+        let edtl = blocks.saturating_mul(self.block_size);
         self.run(Command::read(lun, &cdb::read16(lba, blocks, false), edtl))
             .await
     }

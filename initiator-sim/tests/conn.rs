@@ -151,19 +151,16 @@ async fn closing_is_seen_however_it_is_done() {
     let mut conn = Conn::connect(addr).await.unwrap();
     let before = conn.expect_close(Duration::from_secs(5)).await.unwrap();
     assert_eq!(before.len(), 1, "what came before the FIN is shown");
-    let (addr, _peer) = peer(|stream| {
+    let (addr, _peer) = peer(|mut stream| {
+        stream.read_exact(&mut [0]).unwrap();
         socket2::SockRef::from(&stream)
             .set_linger(Some(Duration::ZERO))
             .unwrap();
     });
     let mut conn = Conn::connect(addr).await.unwrap();
-    assert!(
-        conn.expect_close(Duration::from_secs(5))
-            .await
-            .unwrap()
-            .is_empty(),
-        "RST"
-    );
+    conn.send_raw(b"x").await.unwrap();
+    let before = conn.expect_close(Duration::from_secs(5)).await.unwrap();
+    assert!(before.is_empty(), "RST");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod tiny;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use initiator_sim::bench::{Access, BenchError, Plan};
@@ -195,7 +196,7 @@ async fn verification_passes_on_an_honest_disk() {
 
 #[tokio::test]
 async fn verification_sees_a_spoiled_block() {
-    let tiny = Tiny::start(64);
+    let tiny = Arc::new(Tiny::start(64));
     let plan = Plan {
         verify: true,
         read_percent: 50,
@@ -204,22 +205,17 @@ async fn verification_sees_a_spoiled_block() {
         region_bytes: Some(32768),
         ..plan(&tiny)
     };
-    let done = std::sync::atomic::AtomicBool::new(false);
-    let report = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+    let vandal = tokio::spawn({
+        let tiny = tiny.clone();
+        async move {
+            loop {
                 (0..8).for_each(|block| tiny.spoil(block * 4096 + 4095));
-                std::thread::sleep(Duration::from_millis(5));
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
-        });
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let report = runtime.block_on(bench::run(&plan));
-        done.store(true, std::sync::atomic::Ordering::SeqCst);
-        report.unwrap()
+        }
     });
+    let report = bench::run(&plan).await.unwrap();
+    vandal.abort();
     assert!(report.mismatches > 0, "{report}");
 }
 

@@ -100,25 +100,7 @@ impl Flow {
                 "the block size is not a multiple of the disk's blocks",
             ));
         }
-        let bytes = plan
-            .region_bytes
-            .map_or(capacity.bytes(), |max| max.min(capacity.bytes()));
-        let all = bytes / u64::from(plan.block_bytes);
-        let apart = plan.verify || plan.access == Access::Sequential;
-        let mut units = if apart {
-            all / u64::from(plan.sessions)
-        } else {
-            all
-        };
-        let base = if apart { units * u64::from(number) } else { 0 };
-        if plan.verify {
-            units = units.min(LEDGER_UNITS_MAX);
-        }
-        if units < u64::from(plan.depth) {
-            return Err(BenchError::Plan(
-                "the disk is smaller than what is to be in flight",
-            ));
-        }
+        let (base, units) = part(plan, number, capacity)?;
         let Parts {
             stream,
             framer,
@@ -436,6 +418,31 @@ impl Flow {
         self.outbox
             .push(answer.encode(), Payload::None, self.digests);
     }
+}
+
+/// First unit and number of units of a session's part of the disk. Sessions that must not meet
+/// get parts of their own.
+fn part(plan: &Plan, number: u16, capacity: Capacity) -> Result<(u64, u64), BenchError> {
+    let bytes = plan
+        .region_bytes
+        .map_or(capacity.bytes(), |max| max.min(capacity.bytes()));
+    let all = bytes / u64::from(plan.block_bytes);
+    let apart = plan.verify || plan.access == Access::Sequential;
+    let mut units = if apart {
+        all / u64::from(plan.sessions)
+    } else {
+        all
+    };
+    let base = if apart { units * u64::from(number) } else { 0 };
+    if plan.verify {
+        units = units.min(LEDGER_UNITS_MAX);
+    }
+    if units < u64::from(plan.depth) {
+        return Err(BenchError::Plan(
+            "the disk is smaller than what is to be in flight",
+        ));
+    }
+    Ok((base, units))
 }
 
 fn task(slots: &mut [Slot], itt: Itt, opcode: Opcode) -> Result<&mut Slot, FlowError> {

@@ -1,4 +1,4 @@
-//! Sending it: many connections, nothing awaited, everything bounded.
+//! Sending it: many connections, no answer required, everything bounded.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +22,9 @@ use crate::session::{LoginError, Session, SessionError};
 const STALL_MAX: Duration = Duration::from_secs(1);
 /// How long a target may be out of reach before the attack is over.
 const ABSENT_MAX: Duration = Duration::from_secs(10);
+/// How long the target may think about a batch before the next: enough for most to be answered,
+/// so that tags of R2Ts are heard and a closed connection is not talked to.
+const THINK_MAX: Duration = Duration::from_millis(2);
 /// Name hostile connections use, so that they reinstate no honest session.
 const INITIATOR: &str = "iqn.2026-11.org.glint:hostile";
 
@@ -290,13 +293,13 @@ impl Lane {
         while self.left > 0 {
             bytes.clear();
             let mut in_step = true;
-            for _ in 0..self.generator.batch() {
+            for _ in 0..self.generator.batch(context) {
                 if self.left == 0 || !in_step {
                     break;
                 }
                 let sample = self.generator.sample(context);
                 self.count(sample.kind, sample.name);
-                in_step = sample.kind != Kind::Mutated;
+                in_step = sample.in_step;
                 bytes.extend_from_slice(&sample.bytes);
             }
             match line.write(&bytes, context).await {
@@ -359,7 +362,7 @@ impl Line {
         })
     }
 
-    /// Send all of it, reading meanwhile.
+    /// Send all of it, reading meanwhile and for a moment after.
     async fn write(&mut self, mut bytes: &[u8], context: &mut Context) -> Fate {
         let deadline = Instant::now() + STALL_MAX;
         while !bytes.is_empty() {
@@ -380,6 +383,8 @@ impl Line {
                 }
             }
         }
+        // No answer in time is an answer too.
+        let _ = timeout(THINK_MAX, self.stream.readable()).await;
         match self.drain(context) {
             true => Fate::Open,
             false => Fate::Closed,

@@ -34,6 +34,35 @@ pub struct Sample {
     pub name: &'static str,
     /// As it goes out.
     pub bytes: Vec<u8>,
+    /// The bytes are whole PDUs by their own lengths: what follows can be understood.
+    pub in_step: bool,
+}
+
+impl Sample {
+    pub(super) fn new(kind: Kind, name: &'static str, bytes: Vec<u8>) -> Self {
+        let in_step = is_whole(&bytes);
+        Self {
+            kind,
+            name,
+            bytes,
+            in_step,
+        }
+    }
+}
+
+/// Do these bytes end where the lengths in their headers say (RFC 7143 §11.2.1)?
+fn is_whole(mut bytes: &[u8]) -> bool {
+    while let Some(header) = bytes.first_chunk::<48>() {
+        let bhs = Bhs(*header);
+        let ahs = usize::from(bhs.total_ahs_words()) * 4;
+        let data = (bhs.data_segment_len() as usize).next_multiple_of(4);
+        match bytes.get(48 + ahs + data..) {
+            Some([]) => return true,
+            Some(rest) => bytes = rest,
+            None => return false,
+        }
+    }
+    false
 }
 
 /// What the sender knows of its connection. Only these values depend on the target's answers.
@@ -89,18 +118,19 @@ impl Generator {
                 };
                 let mut bytes = base.bytes;
                 mutate::mutate(&mut self.rng, &mut bytes);
-                Sample {
-                    kind: Kind::Mutated,
-                    name: base.name,
-                    bytes,
-                }
+                Sample::new(Kind::Mutated, base.name, bytes)
             }
         }
     }
 
-    /// How many PDUs leave in one write.
-    pub fn batch(&mut self) -> usize {
-        self.rng.random_range(1..=8)
+    /// How many PDUs leave in one write; few before login, where most of them end the connection.
+    pub fn batch(&mut self, context: &Context) -> usize {
+        let dice = self.rng.random_range(1..=8);
+        if context.logged_in {
+            dice
+        } else {
+            dice.div_ceil(3)
+        }
     }
 
     fn valid(&mut self, context: &mut Context) -> Sample {
@@ -121,11 +151,7 @@ impl Generator {
             _ => self.login(context),
         };
         let name = request.opcode().name();
-        Sample {
-            kind: Kind::Valid,
-            name,
-            bytes: wire(request.encode(), &[], &data),
-        }
+        Sample::new(Kind::Valid, name, wire(request.encode(), &[], &data))
     }
 
     fn itt(&mut self) -> Itt {

@@ -347,11 +347,7 @@ pub(super) fn draw(rng: &mut StdRng, context: &Context) -> Sample {
         LOGIN
     };
     let row = &rows[rng.random_range(0..rows.len())];
-    Sample {
-        kind: Kind::Violation,
-        name: row.name,
-        bytes: row.build(rng, context),
-    }
+    Sample::new(Kind::Violation, row.name, row.build(rng, context))
 }
 
 fn names(context: &Context) -> Vec<u8> {

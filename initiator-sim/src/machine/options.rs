@@ -88,7 +88,7 @@ pub struct LoginOptions {
     pub auth: Auth,
     /// Stages.
     pub route: Route,
-    /// Operational keys to offer, in order. Replaces nothing by itself: see [`LoginOptions::key`].
+    /// Operational keys to offer, in order.
     pub keys: Vec<(String, String)>,
     /// Further keys for the first request, sent as they are.
     pub first_keys: Vec<(String, String)>,

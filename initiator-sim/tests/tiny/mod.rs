@@ -55,8 +55,10 @@ impl Tiny {
                 keeper.conns.lock().expect("not poisoned").push(copy);
                 let shared = keeper.clone();
                 std::thread::spawn(move || {
+                    let end = stream.try_clone();
                     // The initiator sees how it ended; nobody else asks.
                     let _ = Serving::new(stream, shared).run();
+                    let _ = end.and_then(|stream| stream.shutdown(std::net::Shutdown::Both));
                 });
             }
         });
