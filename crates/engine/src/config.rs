@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use iscsi::keys::Offer;
+use iscsi::keys::{Offer, TaskReporting};
 use iscsi::{IscsiName, Tpgt};
 
+use crate::limits::{QUEUE_DEPTH_MAX, TICKET_BYTES_MAX};
 use crate::units::UnitId;
 
 /// Everything a login or session needs to know about this node. Shared, replaced as a whole.
@@ -57,6 +58,25 @@ impl NodeConfig {
     /// The target of that name.
     pub fn target(&self, name: &IscsiName) -> Option<&TargetConfig> {
         self.targets.iter().find(|target| target.name == *name)
+    }
+
+    /// What is offered, within what this engine keeps: one connection without recovery, data in
+    /// order, and unsolicited data that fits the first ticket of a write.
+    pub(crate) fn kept_offer(&self) -> Offer {
+        Offer {
+            max_connections: 1,
+            erl: 0,
+            data_pdu_in_order: true,
+            data_sequence_in_order: true,
+            task_reporting: vec![TaskReporting::Rfc3720],
+            first_burst: self.offer.first_burst.min(TICKET_BYTES_MAX as u32),
+            ..self.offer.clone()
+        }
+    }
+
+    /// Width of the CmdSN window: never zero, which would not open, and bounded.
+    pub(crate) fn window_depth(&self) -> u32 {
+        self.queue_depth.clamp(1, QUEUE_DEPTH_MAX)
     }
 }
 

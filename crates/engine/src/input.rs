@@ -101,6 +101,10 @@ pub enum ToLogin {
         session: SessionId,
         /// Its name on the wire.
         tsih: Tsih,
+        /// The session's next command, which the login's final response must tell.
+        exp_cmd_sn: Serial,
+        /// The last command its window takes.
+        max_cmd_sn: Serial,
     },
     /// No session.
     Refused(iscsi::LoginStatus),

@@ -19,6 +19,10 @@ pub const SESSION_RECEIVE_BYTES: usize = 64 << 10;
 /// Largest single storage operation; larger commands are cut into several.
 pub const TICKET_BYTES_MAX: usize = 1 << 20;
 
+/// Widest CmdSN window. Linux asks for at most 2048 commands per session, and every command in
+/// progress costs us memory of our own.
+pub const QUEUE_DEPTH_MAX: u32 = 4096;
+
 /// Immediate commands in progress at a time (RFC 7143 4.2.2.1 asks for at least one TMF and one
 /// other); more are rejected with reason 06.
 pub const IMMEDIATE_TASKS_MAX: usize = 16;
@@ -32,14 +36,11 @@ pub const TMF_PENDING_MAX: usize = 16;
 pub const R2T_ANSWER_WAIT: Duration = Duration::from_secs(2);
 
 /// A task management function whose tickets do not end within this is refused, below the 15 s
-/// after which Linux escalates.
+/// after which Linux escalates; so is a logout.
 pub const TMF_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Aborted writes whose late Data-Out is swallowed instead of rejected.
 pub const GHOSTS_MAX: usize = 256;
-
-/// ABORT TASK functions that named a command not yet received.
-pub const ABORTED_IN_ADVANCE_MAX: usize = 64;
 
 /// A connection we closed is dropped when its peer has not read our last bytes within this.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(5);

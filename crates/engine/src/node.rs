@@ -36,6 +36,8 @@ struct Entry {
     tsih: Tsih,
     /// The login it was opened for; should that leave before the session starts, it never will.
     opened_for: ConnId,
+    /// The last login that asked to join, in case the session ends before it hears of it.
+    joiner: Option<ConnId>,
     /// Set once it was told to end: the login that takes its place, if that is still there.
     successor: Option<Option<Box<Admission>>>,
 }
@@ -96,12 +98,13 @@ impl Node {
     /// RFC 7143 6.3.4: a login with a TSIH brings a connection to the session of that name.
     fn join(&mut self, admission: &Admission, out: &mut Actions) {
         let nexus = NexusName::of(admission);
-        let found = self.sessions.iter().find(|(_, entry)| {
+        let found = self.sessions.iter_mut().find(|(_, entry)| {
             entry.tsih == admission.tsih && entry.nexus == nexus && entry.successor.is_none()
         });
         match found {
-            Some((&id, _)) => {
+            Some((&id, entry)) => {
                 let (conn, cid) = (admission.conn, admission.cid);
+                entry.joiner = Some(conn);
                 out.push(Action::ToSession(id, ToSession::MayJoin { conn, cid }));
             }
             None => refuse(admission.conn, LoginStatus::SESSION_DOES_NOT_EXIST, out),
@@ -141,9 +144,14 @@ impl Node {
     }
 
     fn ended(&mut self, session: SessionId, out: &mut Actions) {
-        if let Some(entry) = self.sessions.remove(&session)
-            && let Some(Some(waiting)) = entry.successor
-        {
+        let Some(entry) = self.sessions.remove(&session) else {
+            return;
+        };
+        // Most often it joined long ago, and nobody hears this.
+        if let Some(joiner) = entry.joiner {
+            refuse(joiner, LoginStatus::SESSION_DOES_NOT_EXIST, out);
+        }
+        if let Some(Some(waiting)) = entry.successor {
             self.open(&waiting, out);
         }
     }
@@ -161,6 +169,7 @@ impl Node {
                 nexus,
                 tsih,
                 opened_for: admission.conn,
+                joiner: None,
                 successor: None,
             },
         );

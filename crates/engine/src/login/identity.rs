@@ -18,12 +18,10 @@ pub(super) struct Identity {
 }
 
 /// Keys read here and nowhere else.
-const IDENTITY_KEYS: [&str; 4] = [
-    "InitiatorName",
-    "TargetName",
-    "SessionType",
-    "InitiatorAlias",
-];
+const IDENTITY_KEYS: [&str; 3] = ["InitiatorName", "TargetName", "SessionType"];
+
+/// RFC 7143 13.7: may be told at any time, and means nothing to us.
+pub(crate) const ALIAS_KEY: &str = "InitiatorAlias";
 
 impl Identity {
     /// RFC 7143 6.3 and 13.4, 13.5, 13.21: names come first, and are needed.
@@ -115,6 +113,6 @@ pub(super) fn without_identity<'a>(
     pairs: &[(&'a str, &'a str)],
     first: bool,
 ) -> Vec<(&'a str, &'a str)> {
-    let kept = |key: &str| !(first && IDENTITY_KEYS.contains(&key));
+    let kept = |key: &str| key != ALIAS_KEY && !(first && IDENTITY_KEYS.contains(&key));
     pairs.iter().copied().filter(|(key, _)| kept(key)).collect()
 }

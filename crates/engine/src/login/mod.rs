@@ -22,6 +22,7 @@ use crate::event::Event;
 use crate::input::{Admission, ConnId, Handover, Input, Moment, SessionId, ToLogin, ToNode};
 use crate::limits::{LOGIN_EXCHANGES_MAX, LOGIN_RECEIVE_BYTES, LOGIN_SEGMENT_BYTES};
 
+pub(crate) use identity::ALIAS_KEY;
 use identity::Identity;
 use security::{Authenticated, Security};
 
@@ -37,6 +38,7 @@ pub struct Login {
     /// What the first request fixed for all others.
     opening: Option<LoginRequest>,
     exp_cmd_sn: Serial,
+    max_cmd_sn: Serial,
     stat_sn: Serial,
     exchanges: u32,
     text: Assembler,
@@ -88,7 +90,7 @@ impl Login {
         out: &mut Actions,
     ) -> Self {
         out.push(Action::WakeAt(Some(now.plus(config.login_timeout))));
-        let responder = Responder::new(config.offer.clone());
+        let responder = Responder::new(config.kept_offer());
         Self {
             conn,
             local,
@@ -98,6 +100,7 @@ impl Login {
             stage: StageState::Opening,
             opening: None,
             exp_cmd_sn: Serial(0),
+            max_cmd_sn: Serial(0),
             stat_sn: Serial(0),
             exchanges: 0,
             text: Assembler::default(),
@@ -109,10 +112,11 @@ impl Login {
 
     /// Where the next received bytes go; `None` while nothing may be read.
     pub fn space(&mut self) -> Option<&mut [u8]> {
-        match self.stage {
-            StageState::Awaiting { .. } | StageState::Over => None,
-            _ => Some(self.framer.space()),
-        }
+        self.reads().then(|| self.framer.space())
+    }
+
+    fn reads(&self) -> bool {
+        !matches!(self.stage, StageState::Awaiting { .. } | StageState::Over)
     }
 
     /// Takes one input and says what to do about it.
@@ -123,14 +127,14 @@ impl Login {
                 self.read_pdus(out);
             }
             Input::Lost { .. } => self.leave(out),
-            Input::Due => self.drop_connection("login took too long", out),
+            Input::Due => self.time_out(out),
             Input::Message(message) => self.on_verdict(message, out),
             Input::Completed(_) | Input::Room => {}
         }
     }
 
     fn read_pdus(&mut self, out: &mut Actions) {
-        while self.space().is_some() {
+        while self.reads() {
             let frame = match self.framer.next(|_| None) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return,
@@ -186,10 +190,8 @@ impl Login {
     fn on_request(&mut self, request: &LoginRequest, out: &mut Actions) -> Result<(), Refusal> {
         self.check_request(request)?;
         if request.cont {
-            let bhs = self
-                .response(request.csg, None, LoginStatus::SUCCESS, Tsih(0))
-                .encode();
-            self.send(bhs, Vec::new(), out);
+            //= RFC 7143 6.2: a part of a text is answered without text.
+            self.answer(request.csg, None, &TextBuffer::default(), out);
             return Ok(());
         }
         let text = self.text.take();
@@ -224,6 +226,7 @@ impl Login {
             None => {
                 self.opening = Some(*request);
                 self.exp_cmd_sn = request.cmd_sn;
+                self.max_cmd_sn = request.cmd_sn.plus(self.config.window_depth()).minus(1);
                 self.stat_sn = request.exp_stat_sn;
                 if request.version_min > 0 {
                     let status = LoginStatus::UNSUPPORTED_VERSION;
@@ -295,8 +298,11 @@ impl Login {
                 Ok(security.proof().is_some())
             }
             StageState::Operational(_) => {
-                let discovery = self.identity.as_ref().is_some_and(|i| i.target.is_none());
                 let rest = identity::without_identity(pairs, first);
+                if request.tsih != Tsih(0) {
+                    operational::refuse_leading_keys(&rest)?;
+                }
+                let discovery = self.identity.as_ref().is_some_and(|i| i.target.is_none());
                 operational::negotiate(&mut self.responder, &rest, discovery, answer)?;
                 if !self.declared {
                     self.declared = true;
@@ -352,7 +358,16 @@ impl Login {
         }
         match message {
             ToLogin::Admitted { session, tsih } => self.finish(session, tsih, false, out),
-            ToLogin::Join { session, tsih } => self.finish(session, tsih, true, out),
+            ToLogin::Join {
+                session,
+                tsih,
+                exp_cmd_sn,
+                max_cmd_sn,
+            } => {
+                //= RFC 7143 4.2.2.1: the window is the session's, whatever connection tells it.
+                (self.exp_cmd_sn, self.max_cmd_sn) = (exp_cmd_sn, max_cmd_sn);
+                self.finish(session, tsih, true, out);
+            }
             ToLogin::Refused(status) => {
                 self.refuse(Refusal::new(status, "no session for this login"), out);
             }
@@ -427,7 +442,7 @@ impl Login {
             itt: opening.map_or(iscsi::Itt::RESERVED, |opening| opening.itt),
             stat_sn: self.stat_sn,
             exp_cmd_sn: self.exp_cmd_sn,
-            max_cmd_sn: self.exp_cmd_sn.plus(self.config.queue_depth).minus(1),
+            max_cmd_sn: self.max_cmd_sn,
             status,
         }
     }
@@ -449,7 +464,8 @@ impl Login {
 
     fn refuse(&mut self, refusal: Refusal, out: &mut Actions) {
         let csg = match &self.stage {
-            StageState::Operational(_) | StageState::Awaiting { .. } => Stage::OPERATIONAL,
+            StageState::Operational(_) => Stage::OPERATIONAL,
+            StageState::Awaiting { from, .. } => *from,
             _ => Stage::SECURITY,
         };
         let tsih = self
@@ -470,6 +486,17 @@ impl Login {
             why,
         });
         self.end(out);
+    }
+
+    /// An initiator that stalls is dropped; one that waits for us is told why it waited in vain.
+    fn time_out(&mut self, out: &mut Actions) {
+        match self.stage {
+            StageState::Awaiting { .. } => {
+                let why = "the session it replaces or joins does not end its tasks";
+                self.refuse(Refusal::new(LoginStatus::SERVICE_UNAVAILABLE, why), out);
+            }
+            _ => self.drop_connection("login took too long", out),
+        }
     }
 
     fn drop_connection(&mut self, why: &'static str, out: &mut Actions) {

@@ -1,6 +1,6 @@
 //! LoginOperationalNegotiation: the keys of RFC 7143 13.
 
-use iscsi::keys::{Offer, Phase, Responder, TextBuffer};
+use iscsi::keys::{self, Offer, Phase, Responder, TextBuffer, Use};
 
 use super::Refusal;
 
@@ -28,6 +28,17 @@ pub(super) fn negotiate(
         }
     }
     Ok(())
+}
+
+/// RFC 7143 13: what the leading connection settled is not open to one that joins.
+pub(super) fn refuse_leading_keys(pairs: &[(&str, &str)]) -> Result<(), Refusal> {
+    let leading = |key: &str| keys::find(key).is_some_and(|row| row.usage == Use::LeadingOnly);
+    match pairs.iter().any(|(key, _)| leading(key)) {
+        true => Err(Refusal::initiator_error(
+            "a key that only the leading connection may negotiate",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// What we tell unasked, once.

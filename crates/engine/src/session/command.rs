@@ -3,12 +3,12 @@
 use block::{BlockSize, Buffer};
 use iscsi::frame::Data;
 use iscsi::pdu::ScsiCommand;
-use iscsi::{Bhs, RejectReason};
+use iscsi::{Bhs, Itt, RejectReason};
 use scsi::{Cdb, Generation, Plan, Sense, Status};
 
-use super::Session;
 use super::receive::Segment;
 use super::reply::Residual;
+use super::{Session, Target};
 use crate::action::{Actions, Body};
 use crate::input::ConnId;
 use crate::task::read::{Cut, ReadWork};
@@ -17,9 +17,9 @@ use crate::task::{Task, Verdict, Work};
 use crate::units::{UnitId, Units};
 
 /// A command and where it goes.
-struct Arrived<'a> {
+struct Arrived {
     conn: ConnId,
-    command: &'a ScsiCommand,
+    command: ScsiCommand,
     unit: Option<UnitId>,
     generation: Option<Generation>,
     block: BlockSize,
@@ -35,87 +35,83 @@ impl Session {
         units: &mut U,
         out: &mut Actions,
     ) {
+        if command.itt == Itt::RESERVED {
+            self.give_back(segment.data);
+            let reason = RejectReason::INVALID_FIELD;
+            return self.refuse(conn, reason, bhs, "a command without a task tag", out);
+        }
         if self.tasks.find(command.itt).is_some() {
             self.give_back(segment.data);
             let reason = RejectReason::TASK_IN_PROGRESS;
-            return self.send_reject(conn, reason, bhs, "the task tag is in use", out);
+            return self.refuse(conn, reason, bhs, "the task tag is in use", out);
         }
         self.ghosts.retain(|ghost| *ghost != command.itt);
-        let (arrived, plan) = self.plan(conn, command, &segment, units);
-        match self.objection(command, &segment.data) {
-            Some(verdict) => {
-                self.give_back(segment.data);
-                self.conclude(&arrived, verdict, 0, out);
-            }
-            None => self.follow(arrived, plan, segment.data, units, out),
-        }
+        let objection = self.objection(command, &segment);
+        let mut command = *command;
+        command.is_final |= segment.passed == Some(true);
+        let (arrived, plan) = self.plan(conn, command, objection, units);
+        self.follow(arrived, plan, segment.data, units, out);
     }
 
-    /// The unit's word on the command.
-    fn plan<'a, U: Units>(
+    /// The unit's word on the command, unless there is an `objection` the unit knows nothing of.
+    fn plan<U: Units>(
         &self,
         conn: ConnId,
-        command: &'a ScsiCommand,
-        segment: &Segment<'_>,
+        command: ScsiCommand,
+        objection: Option<Plan>,
         units: &mut U,
-    ) -> (Arrived<'a>, Plan) {
-        let block = BlockSize::B512;
-        let absent = |plan| {
-            (
-                Arrived {
-                    conn,
-                    command,
-                    unit: None,
-                    generation: None,
-                    block,
-                },
-                plan,
-            )
-        };
-        let Some(target) = &self.target else {
-            return absent(Plan::Check(Sense::NO_SENSE));
-        };
-        // No CDB we know is longer than 16 bytes, and no command moves data both ways.
-        if (command.read && command.write) || !segment.ahs.is_empty() {
-            return absent(Plan::Check(Sense::INVALID_FIELD_IN_CDB));
-        }
+    ) -> (Arrived, Plan) {
         let cdb = Cdb::from(command.cdb);
-        let port = target.port();
-        let unit = command.lun.number().and_then(|lun| target.unit(lun));
-        let planned = unit.and_then(|unit| {
-            units.with(unit, |unit| {
-                let plan = unit.plan(self.nexus(), &cdb, &port);
-                (plan, unit.generation(), unit.caps().block_size)
+        let port = self.target.as_ref().map(Target::port);
+        let found = self.unit_of(command.lun).and_then(|id| {
+            let port = port.as_ref()?;
+            units.with(id, |unit| {
+                let plan = objection
+                    .clone()
+                    .unwrap_or_else(|| unit.plan(self.nexus(), &cdb, port));
+                let (stamp, block) = (unit.generation(), unit.caps().block_size);
+                (plan, Some((id, stamp)), block)
             })
         });
-        match planned {
-            Some((plan, generation, block)) => (
-                Arrived {
-                    conn,
-                    command,
-                    unit,
-                    generation: Some(generation),
-                    block,
-                },
-                plan,
-            ),
-            None => absent(scsi::absent::plan(&cdb, &port)),
-        }
+        let (plan, unit, block) = found.unwrap_or_else(|| {
+            let absent = || match &port {
+                Some(port) => scsi::absent::plan(&cdb, port),
+                None => Plan::Check(Sense::LOGICAL_UNIT_NOT_SUPPORTED),
+            };
+            (objection.unwrap_or_else(absent), None, BlockSize::B512)
+        });
+        let arrived = Arrived {
+            conn,
+            command,
+            unit: unit.map(|(id, _)| id),
+            generation: unit.map(|(_, stamp)| stamp),
+            block,
+        };
+        (arrived, plan)
     }
 
-    /// Immediate data that was not negotiated, or more of it than was (RFC 7143 11.4.7.2).
-    fn objection(&self, command: &ScsiCommand, data: &Data<'_, Buffer>) -> Option<Verdict> {
-        let len = data_len(data);
+    /// What is wrong with a command before its unit is asked, which would report its attention.
+    fn objection(&self, command: &ScsiCommand, segment: &Segment<'_>) -> Option<Plan> {
+        if segment.passed.is_some() {
+            // Its data was dropped while it waited for its turn.
+            return Some(Plan::Status(Status::TASK_SET_FULL));
+        }
+        //= RFC 7143 11.4.7.2: immediate data that was not negotiated, or more of it than was.
         let allowed = match command.write && self.params.immediate_data {
             true => self.params.first_burst.min(command.edtl) as usize,
             false => 0,
         };
-        (len > allowed).then(|| Verdict::check(Sense::UNEXPECTED_UNSOLICITED_DATA))
+        if data_len(&segment.data) > allowed {
+            return Some(Plan::Check(Sense::UNEXPECTED_UNSOLICITED_DATA));
+        }
+        // No CDB we know is longer than 16 bytes, and no command moves data both ways.
+        let strange = (command.read && command.write) || !segment.ahs.is_empty();
+        strange.then_some(Plan::Check(Sense::INVALID_FIELD_IN_CDB))
     }
 
     fn follow<U: Units>(
         &mut self,
-        arrived: Arrived<'_>,
+        arrived: Arrived,
         plan: Plan,
         data: Data<'_, Buffer>,
         units: &mut U,
@@ -156,15 +152,13 @@ impl Session {
             }
             Plan::Write { span, .. } => self.conclude(&arrived, Verdict::GOOD, span.len, out),
             Plan::Flush { immediate } => {
-                let id = self.tasks.insert(
-                    arrived.task(Work::Flush {
-                        answered: immediate,
-                    }),
-                    true,
-                );
+                // Answered or not, it keeps its place in the window: flushes are not free.
+                let work = Work::Flush {
+                    answered: immediate,
+                };
+                let id = self.tasks.insert(arrived.task(work), !immediate);
                 if immediate {
                     self.conclude(&arrived, Verdict::GOOD, 0, out);
-                    self.tasks.forget_name(id);
                 }
                 self.advance_flush(id, units, out);
             }
@@ -172,8 +166,8 @@ impl Session {
     }
 
     /// Small Data-In that did not come from storage. Its PDUs are cut like any other's.
-    fn send_data(&mut self, arrived: &Arrived<'_>, bytes: &[u8], out: &mut Actions) {
-        let command = arrived.command;
+    fn send_data(&mut self, arrived: &Arrived, bytes: &[u8], out: &mut Actions) {
+        let command = &arrived.command;
         let expected = if command.read { command.edtl } else { 0 };
         let residual = Residual::of(command.edtl, bytes.len() as u64);
         let want = bytes.len().min(expected as usize);
@@ -210,14 +204,8 @@ impl Session {
     }
 
     /// Answers a command that needs no storage, after the unsolicited data it may still send.
-    fn conclude(
-        &mut self,
-        arrived: &Arrived<'_>,
-        verdict: Verdict,
-        available: u64,
-        out: &mut Actions,
-    ) {
-        let command = arrived.command;
+    fn conclude(&mut self, arrived: &Arrived, verdict: Verdict, available: u64, out: &mut Actions) {
+        let command = &arrived.command;
         //= RFC 7143 11.4.2: the status waits for the final PDU of unsolicited data.
         if command.write && !command.is_final && !self.params.initial_r2t {
             self.tasks
@@ -230,13 +218,13 @@ impl Session {
 
     fn start_write<U: Units>(
         &mut self,
-        arrived: Arrived<'_>,
+        arrived: Arrived,
         mut work: WriteWork,
         data: Data<'_, Buffer>,
         units: &mut U,
         out: &mut Actions,
     ) {
-        let command = arrived.command;
+        let command = &arrived.command;
         let unsolicited = !command.is_final && !self.params.initial_r2t;
         let got = data_len(&data);
         let expected = unsolicited.then(|| u64::from(self.params.first_burst.min(command.edtl)));
@@ -270,7 +258,7 @@ impl Session {
     }
 }
 
-impl Arrived<'_> {
+impl Arrived {
     fn task(&self, work: Work) -> Task {
         Task {
             itt: self.command.itt,

@@ -22,8 +22,10 @@ pub(super) struct Conn {
     /// Logging out: what still comes is ignored.
     pub(super) leaving: bool,
     pub(super) last_heard: Moment,
-    /// A ping that waits for its answer, and since when.
-    pub(super) ping: Option<(Ttt, Moment)>,
+    /// The tag of our last ping, until it is answered.
+    pub(super) ping: Option<Ttt>,
+    /// When it was sent, as long as nothing was heard since.
+    pub(super) pinged_at: Option<Moment>,
 }
 
 impl Conn {
@@ -39,6 +41,7 @@ impl Conn {
             leaving: false,
             last_heard: now,
             ping: None,
+            pinged_at: None,
         }
     }
 }

@@ -8,7 +8,16 @@ use iscsi::{Bhs, Itt, LogoutReason, LogoutResult, RejectReason, Ttt};
 use super::{Phase, Session};
 use crate::action::Actions;
 use crate::input::{ConnId, Moment};
+use crate::limits::TMF_DEADLINE;
 use crate::units::Units;
+
+/// A logout that waits for the tasks it ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PendingLogout {
+    conn: ConnId,
+    itt: Itt,
+    deadline: Moment,
+}
 
 impl Session {
     /// RFC 7143 11.18: a ping to be echoed, an answer to ours, or neither.
@@ -21,19 +30,17 @@ impl Session {
         out: &mut Actions,
     ) {
         if nop.ttt != Ttt::RESERVED {
-            let pinged = self.conn(conn).and_then(|c| c.ping).map(|(ttt, _)| ttt);
-            let answers = pinged == Some(nop.ttt) && nop.itt == Itt::RESERVED;
-            if !answers {
-                let why = "NOP-Out with a tag nobody gave out";
-                return self.send_reject(conn, RejectReason::INVALID_FIELD, bhs, why, out);
+            let pinged = self.conns.iter_mut().find(|c| c.id == conn);
+            match pinged {
+                Some(c) if c.ping == Some(nop.ttt) && nop.itt == Itt::RESERVED => c.ping = None,
+                _ => {
+                    let why = "NOP-Out with a tag nobody gave out";
+                    self.refuse(conn, RejectReason::INVALID_FIELD, bhs, why, out);
+                }
             }
+            return;
         }
         if nop.itt == Itt::RESERVED {
-            if let Some(c) = self.conns.iter_mut().find(|c| c.id == conn)
-                && nop.ttt != Ttt::RESERVED
-            {
-                c.ping = None;
-            }
             return;
         }
         //= RFC 7143 11.19.4: the echo is cut to what the initiator takes.
@@ -43,12 +50,11 @@ impl Session {
     }
 
     /// RFC 7143 11.14. With one connection, closing it is closing the session.
-    pub(super) fn on_logout<U: Units>(
+    pub(super) fn on_logout(
         &mut self,
         conn: ConnId,
         bhs: &Bhs,
         logout: &LogoutRequest,
-        units: &mut U,
         out: &mut Actions,
     ) {
         let known = self.conn(conn).is_some_and(|c| c.cid == logout.cid);
@@ -64,17 +70,33 @@ impl Session {
             LogoutReason::REMOVE_FOR_RECOVERY => Some(LogoutResult::RECOVERY_NOT_SUPPORTED),
             _ => {
                 let why = "a logout reason that does not exist";
-                return self.send_reject(conn, RejectReason::INVALID_FIELD, bhs, why, out);
+                return self.refuse(conn, RejectReason::INVALID_FIELD, bhs, why, out);
             }
         };
         if let Some(result) = refused {
             return self.send_logout_response(conn, logout.itt, result, out);
         }
         // Answered when nothing of the session's tasks can land any more; see `settle_quiet`.
-        self.abort_connection_tasks(units);
-        self.logout = Some((conn, logout.itt));
+        self.abort_connection_tasks();
+        self.logout = Some(PendingLogout {
+            conn,
+            itt: logout.itt,
+            deadline: self.now.plus(TMF_DEADLINE),
+        });
         if let Some(c) = self.conns.iter_mut().find(|c| c.id == conn) {
             c.leaving = true;
+        }
+    }
+
+    pub(super) fn answer_logout<U: Units>(
+        &mut self,
+        result: LogoutResult,
+        units: &mut U,
+        out: &mut Actions,
+    ) {
+        if let Some(logout) = self.logout.take() {
+            self.send_logout_response(logout.conn, logout.itt, result, out);
+            self.end("logged out", units, out);
         }
     }
 
@@ -82,6 +104,10 @@ impl Session {
     pub(super) fn on_due<U: Units>(&mut self, now: Moment, units: &mut U, out: &mut Actions) {
         if !self.tmfs.is_empty() {
             self.on_tmf_time(now, units, out);
+        }
+        if self.logout.is_some_and(|logout| now >= logout.deadline) {
+            //= RFC 7143 11.15.1: storage hangs, and what it was given may still land.
+            self.answer_logout(LogoutResult::CLEANUP_FAILED, units, out);
         }
         if self.grace.is_some_and(|grace| now >= grace) {
             self.grace = None;
@@ -101,18 +127,19 @@ impl Session {
         if interval.is_zero() || self.phase != Phase::Open {
             return;
         }
-        let Some(conn) = self.conns.iter().find(|conn| !conn.closing) else {
+        let Some(conn) = self.open_conn() else {
             return;
         };
-        let (id, heard, ping) = (conn.id, conn.last_heard, conn.ping);
-        match ping {
-            Some((_, since)) if now >= since.plus(self.config.ping_timeout) => {
+        let (id, heard, pinged_at) = (conn.id, conn.last_heard, conn.pinged_at);
+        match pinged_at {
+            Some(since) if now >= since.plus(self.config.ping_timeout) => {
                 self.drop_connection(id, "a ping was not answered", units, out);
             }
             None if now >= heard.plus(interval) => {
                 let ttt = self.fresh_ttt();
                 if let Some(conn) = self.conns.iter_mut().find(|conn| conn.id == id) {
-                    conn.ping = Some((ttt, now));
+                    conn.ping = Some(ttt);
+                    conn.pinged_at = Some(now);
                 }
                 self.send_nop_in(id, None, ttt, Vec::new(), out);
             }
@@ -127,18 +154,15 @@ impl Session {
             Phase::Open | Phase::Ending(_) | Phase::Ended => None,
         };
         let interval = self.config.ping_interval;
-        let ping = self
-            .conns
-            .iter()
-            .find(|conn| !conn.closing)
-            .and_then(|conn| {
-                let wait = match conn.ping {
-                    Some((_, since)) => since.plus(self.config.ping_timeout),
-                    None => conn.last_heard.plus(interval),
-                };
-                (interval > Duration::ZERO).then_some(wait)
-            });
-        [retained, ping, self.grace, self.tmf_deadline()]
+        let ping = self.open_conn().and_then(|conn| {
+            let wait = match conn.pinged_at {
+                Some(since) => since.plus(self.config.ping_timeout),
+                None => conn.last_heard.plus(interval),
+            };
+            (interval > Duration::ZERO).then_some(wait)
+        });
+        let logout = self.logout.map(|logout| logout.deadline);
+        [retained, ping, logout, self.grace, self.tmf_deadline()]
             .into_iter()
             .flatten()
             .min()

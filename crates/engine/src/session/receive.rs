@@ -2,7 +2,7 @@
 
 use block::Buffer;
 use iscsi::frame::{Data, Frame, Placement};
-use iscsi::pdu::{DataOut, Request, ScsiCommand};
+use iscsi::pdu::{DataOut, Request, ScsiCommand, TaskManagementRequest};
 use iscsi::{Bhs, Malformed, Opcode, RejectReason, Serial};
 
 use super::window::Place;
@@ -19,6 +19,8 @@ use crate::units::Units;
 pub(super) struct Segment<'a> {
     pub(super) ahs: &'a [u8],
     pub(super) data: Data<'a, Buffer>,
+    /// As in [`Parked`].
+    pub(super) passed: Option<bool>,
 }
 
 impl Session {
@@ -56,7 +58,7 @@ impl Session {
             if bytes > 0 {
                 c.last_heard = now;
                 // Whatever it says, it is alive.
-                c.ping = None;
+                c.pinged_at = None;
             }
         }
     }
@@ -140,10 +142,15 @@ impl Session {
         }
         if !data_digest_ok {
             self.give_back(data);
+            self.disown(&request);
             let reason = RejectReason::DATA_DIGEST;
             return self.send_reject(conn, reason, &bhs, "data digest error", out);
         }
-        let segment = Segment { ahs, data };
+        let segment = Segment {
+            ahs,
+            data,
+            passed: None,
+        };
         match &request {
             Request::Snack(_) => {
                 self.give_back(segment.data);
@@ -182,12 +189,16 @@ impl Session {
                     bhs: *bhs,
                     ahs: segment.ahs.to_vec(),
                     data,
+                    passed: None,
                 };
                 self.give_back(segment.data);
                 return self.window.park(cmd_sn, parked);
             }
             //= RFC 7143 4.2.2.1: outside the window or a duplicate: silently ignored.
-            Place::Drop => return self.give_back(segment.data),
+            Place::Drop => {
+                self.disown(&request);
+                return self.give_back(segment.data);
+            }
         }
         self.carry_out(conn, bhs, request, segment, units, out);
         while let Some(parked) = self.window.unpark() {
@@ -197,6 +208,7 @@ impl Session {
             let segment = Segment {
                 ahs: &parked.ahs,
                 data: Data::Inline(&parked.data),
+                passed: parked.passed,
             };
             self.carry_out(parked.conn, &parked.bhs, request, segment, units, out);
         }
@@ -211,28 +223,23 @@ impl Session {
         units: &mut U,
         out: &mut Actions,
     ) {
-        let Some((cmd_sn, immediate)) = numbering(&request) else {
-            return;
-        };
-        if !immediate {
+        if !bhs.is_immediate() {
             self.window.advance();
         }
         if self.target.is_none() && !matches!(request, Request::Text(_) | Request::Logout(_)) {
             self.give_back(segment.data);
+            self.disown(&request);
             //= RFC 7143 4.3: a discovery session takes Text and Logout only.
             let why = "only Text and Logout belong to a discovery session";
-            return self.send_reject(conn, RejectReason::PROTOCOL_ERROR, bhs, why, out);
+            return self.refuse(conn, RejectReason::PROTOCOL_ERROR, bhs, why, out);
         }
         match request {
             Request::ScsiCommand(command) => {
-                if immediate && self.tasks.immediate >= IMMEDIATE_TASKS_MAX {
+                if command.immediate && self.tasks.immediate >= IMMEDIATE_TASKS_MAX {
                     self.give_back(segment.data);
+                    self.disown_command(&command);
                     let reason = RejectReason::TOO_MANY_IMMEDIATE;
-                    return self.send_reject(conn, reason, bhs, "too many immediate", out);
-                }
-                if self.window.was_skipped(cmd_sn) {
-                    self.give_back(segment.data);
-                    return self.remember_ghost(command.itt);
+                    return self.refuse(conn, reason, bhs, "too many immediate", out);
                 }
                 self.on_scsi_command(conn, bhs, &command, segment, units, out);
             }
@@ -250,12 +257,46 @@ impl Session {
             }
             Request::Logout(logout) => {
                 self.give_back(segment.data);
-                self.on_logout(conn, bhs, &logout, units, out);
+                self.on_logout(conn, bhs, &logout, out);
             }
             Request::DataOut(_) | Request::Snack(_) | Request::Login(_) => {
                 self.give_back(segment.data);
             }
         }
+    }
+
+    /// Rejects a PDU that went through the window.
+    //= RFC 7143 7.3: the CmdSN of a rejected command is not received; the initiator fills the gap.
+    pub(super) fn refuse(
+        &mut self,
+        conn: ConnId,
+        reason: RejectReason,
+        bhs: &Bhs,
+        why: &'static str,
+        out: &mut Actions,
+    ) {
+        if !bhs.is_immediate() {
+            self.window.retract();
+        }
+        self.send_reject(conn, reason, bhs, why, out);
+    }
+
+    /// Commands that came before their turn and are `dead` by now are never carried out.
+    pub(super) fn discard_parked(
+        &mut self,
+        request: &TaskManagementRequest,
+        dead: impl Fn(&ScsiCommand) -> bool,
+    ) -> bool {
+        let discarded = self.window.discard(|cmd_sn, parked| {
+            let command = ScsiCommand::decode(&parked.bhs);
+            cmd_sn.is_before(request.cmd_sn) && command.is_ok_and(|command| dead(&command))
+        });
+        for parked in &discarded {
+            if let Ok(command) = ScsiCommand::decode(&parked.bhs) {
+                self.disown_command(&command);
+            }
+        }
+        !discarded.is_empty()
     }
 
     /// A payload nobody wants returns its buffer.

@@ -46,8 +46,8 @@ impl Residual {
 impl Session {
     /// `advances`: the PDU has a status number of its own.
     fn numbers(&mut self, conn: ConnId, advances: bool) -> Option<Numbers> {
-        let (exp_cmd_sn, max_cmd_sn) = self.window.tell(self.tasks.windowed);
         let conn = self.conns.iter_mut().find(|c| c.id == conn && !c.closing)?;
+        let (exp_cmd_sn, max_cmd_sn) = self.window.tell(self.tasks.windowed);
         let stat_sn = conn.stat_sn;
         if advances {
             conn.stat_sn = stat_sn.next();

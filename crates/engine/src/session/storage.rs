@@ -1,9 +1,9 @@
 //! Tasks and their storage: tickets out, completions in, Data-Out on the way.
 
 use block::{Buffer, Completion, Fault, Op};
-use iscsi::RejectReason;
 use iscsi::frame::Frame;
 use iscsi::pdu::DataOut;
+use iscsi::{Opcode, RejectReason, Ttt};
 use scsi::Ended;
 
 use super::Session;
@@ -65,7 +65,8 @@ impl Session {
             let Work::Write(write) = &mut task.work else {
                 return;
             };
-            if write.has_more_to_ask()
+            let outstanding = usize::from(self.params.max_outstanding_r2t);
+            if write.may_ask(outstanding)
                 && let Some(len) = write.wants_chunk()
             {
                 match self.pool.take(len) {
@@ -74,7 +75,6 @@ impl Session {
                     None => return self.hungry.push_back(id),
                 }
             }
-            let outstanding = usize::from(self.params.max_outstanding_r2t);
             let Some(ask) = write.ask(ttt, self.params.max_burst, outstanding) else {
                 return;
             };
@@ -128,7 +128,7 @@ impl Session {
         };
         if units.with(unit, |unit| unit.begin(generation)) != Some(true) {
             self.give_back_op(op);
-            return self.abort_task(id, units);
+            return self.abort_task(id);
         }
         task.tickets += 1;
         out.push(Action::Submit {
@@ -170,7 +170,7 @@ impl Session {
         if aborted || stale {
             self.put(completion.buffer);
             return match aborted {
-                false => self.abort_task(id, units),
+                false => self.abort_task(id),
                 true => self.bury(id),
             };
         }
@@ -221,11 +221,11 @@ impl Session {
         let buffer = completion.buffer.expect("a read gives its buffer back");
         if let Err(fault) = completion.outcome {
             self.pool.put(buffer);
-            let sent = self.tasks.get(id).map_or(0, |task| match &task.work {
-                Work::Read(read) => read.data_sn,
-                _ => 0,
+            let (sent, pdus) = self.tasks.get(id).map_or((0, 0), |task| match &task.work {
+                Work::Read(read) => (read.sent, read.data_sn),
+                _ => (0, 0),
             });
-            return self.answer(id, Verdict::of_fault(fault, false), 0, sent, out);
+            return self.answer(id, Verdict::of_fault(fault, false), sent, pdus, out);
         }
         let len = buffer.len();
         let slice = buffer.share();
@@ -330,34 +330,40 @@ impl Session {
             let reason = RejectReason::DATA_DIGEST;
             self.send_reject(conn, reason, bhs, "data digest error in Data-Out", out);
         }
-        let Some(id) = self.tasks.find(pdu.itt) else {
+        let found = self.tasks.find(pdu.itt);
+        let Some((id, task)) = found.and_then(|id| Some((id, self.tasks.get_mut(id)?))) else {
             self.give_back(data);
-            // Data of a write that ended early is swallowed; of one that never was, refused.
-            if !self.ghosts.contains(&pdu.itt) {
+            let expected = self.swallows(pdu);
+            // One that is unsound was rejected above.
+            if sound && !expected {
                 let why = "Data-Out for no task";
                 self.send_reject(conn, RejectReason::INVALID_FIELD, bhs, why, out);
             }
             return;
         };
-        let Some(task) = self.tasks.get_mut(id) else {
-            return;
-        };
+        let aborted = task.aborted;
         match &mut task.work {
-            Work::Write(write) => match write.accept(pdu, data, sound) {
-                Ok(()) => self.advance_write(id, units, out),
-                Err(_) => {
-                    let why = "Data-Out with a tag nobody gave out";
-                    self.send_reject(conn, RejectReason::INVALID_FIELD, bhs, why, out);
+            Work::Write(write) if write.expects(pdu.ttt) => {
+                let stray = write.accept(pdu, data, sound);
+                self.put(stray);
+                self.advance_write(id, units, out);
+                if !pdu.is_final && self.tasks.find(pdu.itt).is_none() {
+                    self.remember_ghost(pdu.itt);
                 }
-            },
-            Work::Discard { verdict } => {
-                let (verdict, aborted) = (*verdict, task.aborted);
+            }
+            Work::Discard { verdict } if pdu.ttt == Ttt::RESERVED => {
+                let verdict = *verdict;
                 self.give_back(data);
                 match (pdu.is_final, aborted) {
-                    (true, true) => self.abort_task(id, units),
+                    (true, true) => self.remove_task(id),
                     (true, false) => self.answer(id, verdict, 0, 0, out),
                     (false, _) => {}
                 }
+            }
+            Work::Write(_) | Work::Discard { .. } => {
+                self.give_back(data);
+                let why = "Data-Out with a tag nobody gave out";
+                self.send_reject(conn, RejectReason::INVALID_FIELD, bhs, why, out);
             }
             Work::Read(_) | Work::Flush { .. } | Work::Ended => {
                 self.give_back(data);
@@ -365,6 +371,19 @@ impl Session {
                 self.send_reject(conn, RejectReason::PROTOCOL_ERROR, bhs, why, out);
             }
         }
+    }
+
+    /// Data of a command that is not there: of one that ended early or was not carried out it is
+    /// expected, of one that waits for its turn it is not kept, but noted.
+    fn swallows(&mut self, pdu: &DataOut) -> bool {
+        let parked = self.window.parked_mut().find(|parked| {
+            parked.bhs.opcode() == Opcode::SCSI_COMMAND && parked.bhs.itt() == pdu.itt
+        });
+        if let Some(parked) = parked {
+            parked.passed = Some(pdu.is_final || parked.passed == Some(true));
+            return true;
+        }
+        self.ghosts.contains(&pdu.itt)
     }
 
     /// Memory came back: those who waited longest go on first.

@@ -10,11 +10,12 @@ use super::Session;
 use crate::action::Actions;
 use crate::config::TargetConfig;
 use crate::input::ConnId;
+use crate::login::ALIAS_KEY;
 
 /// A text task that takes more than one PDU each way.
 #[derive(Debug)]
 pub(super) struct TextExchange {
-    itt: Itt,
+    pub(super) itt: Itt,
     /// What the initiator must send to go on.
     ttt: Ttt,
     /// Its text so far.
@@ -41,14 +42,14 @@ impl Session {
         let mut exchange = match self.take_exchange(request) {
             Ok(exchange) => exchange,
             Err(objection) => {
-                return self.send_reject(conn, objection.reason, bhs, objection.why, out);
+                return self.refuse(conn, objection.reason, bhs, objection.why, out);
             }
         };
         let complete = match exchange.asked.push(data) {
             Ok(()) => !request.cont,
             Err(_) => {
                 let why = "more text than allowed";
-                return self.send_reject(conn, RejectReason::PROTOCOL_ERROR, bhs, why, out);
+                return self.refuse(conn, RejectReason::PROTOCOL_ERROR, bhs, why, out);
             }
         };
         if !complete {
@@ -62,7 +63,7 @@ impl Session {
             match self.answer_text(&text) {
                 Ok(answer) => exchange.answer = Some(answer),
                 Err(objection) => {
-                    return self.send_reject(conn, objection.reason, bhs, objection.why, out);
+                    return self.refuse(conn, objection.reason, bhs, objection.why, out);
                 }
             }
         }
@@ -91,6 +92,7 @@ impl Session {
                 return Err(protocol_error("another text task is in progress"));
             }
             self.text = None;
+            self.responder.begin_exchange();
             let ttt = self.fresh_ttt();
             let (itt, asked) = (request.itt, Assembler::default());
             return Ok(TextExchange {
@@ -142,34 +144,41 @@ impl Session {
         };
         let pairs = keys::parse(text).map_err(|_| protocol_error("text that cannot be parsed"))?;
         let mut answer = TextBuffer::default();
-        self.responder.begin_exchange();
+        let mut segment = None;
         for (key, value) in pairs {
-            if key == "SendTargets" {
-                self.send_targets(value, &mut answer)?;
-                continue;
+            match key {
+                "SendTargets" => {
+                    self.send_targets(value, &mut answer)?;
+                    continue;
+                }
+                ALIAS_KEY => continue,
+                _ => {}
             }
-            let phase = match self.target {
-                Some(_) => Phase::FullFeature,
-                None => Phase::DiscoveryLogin,
-            };
-            match self.responder.receive(key, value, phase) {
+            match self.responder.receive(key, value, self.phase_of(key)) {
                 Ok(Some(reply)) => answer.push(key, &reply),
+                Ok(None) if key == "MaxRecvDataSegmentLength" => {
+                    segment = Some(self.responder.params().peer_max_recv_data_segment);
+                }
                 Ok(None) => {}
                 Err(_) => return Err(protocol_error("a key that may not come now, or twice")),
             }
-            if key == "MaxRecvDataSegmentLength" {
-                self.adopt_segment();
-            }
+        }
+        //= RFC 7143 7.12: a negotiation that fails changes nothing, so this comes last.
+        if let Some(segment) = segment {
+            // RFC 7143 13.12: the one key that may change in full feature phase, at once.
+            self.conns
+                .iter_mut()
+                .for_each(|conn| conn.peer_segment = segment);
         }
         Ok(answer)
     }
 
-    /// RFC 7143 13.12: the one key that may change in full feature phase, at once.
-    fn adopt_segment(&mut self) {
-        let segment = self.responder.params().peer_max_recv_data_segment;
-        self.params.peer_max_recv_data_segment = segment;
-        for conn in &mut self.conns {
-            conn.peer_segment = segment;
+    /// A discovery session is told which keys mean nothing to it; others come too late as ever.
+    fn phase_of(&self, key: &str) -> Phase {
+        let irrelevant = keys::find(key).is_some_and(|row| row.irrelevant_in_discovery);
+        match self.target {
+            None if irrelevant => Phase::DiscoveryLogin,
+            _ => Phase::FullFeature,
         }
     }
 
@@ -212,7 +221,7 @@ impl Session {
         for portal in &self.config.portals {
             let mut address = portal.address;
             if address.ip().is_unspecified() {
-                address = SocketAddr::new(self.local.ip(), address.port());
+                address = SocketAddr::new(self.local.ip().to_canonical(), address.port());
             }
             answer.push("TargetAddress", &format!("{address},{}", portal.tpgt.0));
         }

@@ -12,8 +12,8 @@ use super::Session;
 use crate::action::{Action, Actions};
 use crate::event::Event;
 use crate::input::{ConnId, Moment, SessionId, ToSession};
-use crate::limits::{ABORTED_IN_ADVANCE_MAX, R2T_ANSWER_WAIT, TMF_DEADLINE, TMF_PENDING_MAX};
-use crate::task::{TaskId, Work};
+use crate::limits::{R2T_ANSWER_WAIT, TMF_DEADLINE, TMF_PENDING_MAX};
+use crate::task::TaskId;
 use crate::units::{UnitId, Units};
 
 /// A function whose answer waits.
@@ -41,11 +41,11 @@ impl Session {
     ) {
         if self.tmfs.len() >= TMF_PENDING_MAX {
             let why = "too many task management functions";
-            return self.send_reject(conn, RejectReason::TOO_MANY_IMMEDIATE, bhs, why, out);
+            return self.refuse(conn, RejectReason::TOO_MANY_IMMEDIATE, bhs, why, out);
         }
         let unit = self.unit_of(request.lun);
         let refused = match (request.function, unit) {
-            (TmfFunction::ABORT_TASK, _) => return self.abort_one(conn, request, units, out),
+            (TmfFunction::ABORT_TASK, _) => return self.abort_one(conn, request, out),
             (TmfFunction::TASK_REASSIGN, _) => TmfResponse::REASSIGN_NOT_SUPPORTED,
             (
                 TmfFunction::ABORT_TASK_SET
@@ -73,26 +73,14 @@ impl Session {
 
     /// RFC 7143 11.5.5: a task that is there is aborted; one that may still come is aborted in
     /// advance; any other does not exist.
-    fn abort_one<U: Units>(
-        &mut self,
-        conn: ConnId,
-        request: &TaskManagementRequest,
-        units: &mut U,
-        out: &mut Actions,
-    ) {
+    fn abort_one(&mut self, conn: ConnId, request: &TaskManagementRequest, out: &mut Actions) {
         let found = self.tasks.find(request.rtt).filter(|id| {
             self.tasks
                 .get(*id)
                 .is_some_and(|task| task.lun == request.lun)
         });
         let Some(id) = found else {
-            let coming = self.tasks.find(request.rtt).is_none()
-                && request.ref_cmd_sn.is_before(request.cmd_sn)
-                && self.window.skip(request.ref_cmd_sn, ABORTED_IN_ADVANCE_MAX);
-            let response = match coming {
-                true => TmfResponse::COMPLETE,
-                false => TmfResponse::TASK_DOES_NOT_EXIST,
-            };
+            let response = self.abort_absent(request);
             return self.answer_tmf(
                 conn,
                 request.itt,
@@ -102,11 +90,10 @@ impl Session {
                 out,
             );
         };
-        self.abort_task(id, units);
-        let tasks = if self.tasks.get(id).is_some() {
-            vec![id]
-        } else {
-            Vec::new()
+        self.abort_task(id);
+        let tasks = match self.tasks.get(id) {
+            Some(_) => vec![id],
+            None => Vec::new(),
         };
         self.tmfs.push(PendingTmf {
             conn,
@@ -117,6 +104,29 @@ impl Session {
             unit: None,
             started: self.now,
         });
+    }
+
+    /// ABORT TASK of a task that is not there, or not yet.
+    fn abort_absent(&mut self, request: &TaskManagementRequest) -> TmfResponse {
+        let rtt = request.rtt;
+        let no_command = self.tmfs.iter().any(|tmf| tmf.itt == rtt)
+            || self.text.as_ref().is_some_and(|text| text.itt == rtt);
+        if no_command {
+            //= RFC 7143 11.5.1: only SCSI tasks are aborted so.
+            return TmfResponse::REJECTED;
+        }
+        let lun = request.lun;
+        let parked =
+            self.discard_parked(request, |command| command.itt == rtt && command.lun == lun);
+        let received = parked
+            || (self.tasks.find(rtt).is_none()
+                && request.ref_cmd_sn.is_before(request.cmd_sn)
+                && self.window.skip(request.ref_cmd_sn));
+        match received {
+            true => TmfResponse::COMPLETE,
+            false if self.unit_of(lun).is_none() => TmfResponse::LUN_DOES_NOT_EXIST,
+            false => TmfResponse::TASK_DOES_NOT_EXIST,
+        }
     }
 
     fn abort_set<U: Units>(
@@ -133,12 +143,13 @@ impl Session {
             .filter(|(_, task)| task.unit == Some(unit) && task.lun == request.lun)
             .map(|(id, _)| id)
             .collect();
+        self.discard_parked(request, |command| command.lun == request.lun);
         let mut tasks = Vec::new();
         for id in ours {
             match self.owes_data(id) {
                 //= RFC 7143 4.2.3.3: first the answers to R2Ts already sent are awaited.
                 true => self.mute_task(id),
-                false => self.abort_task(id, units),
+                false => self.abort_task(id),
             }
             if self.tasks.get(id).is_some() {
                 tasks.push(id);
@@ -168,8 +179,7 @@ impl Session {
         out: &mut Actions,
     ) -> Option<(UnitId, Waiter)> {
         let us = self.nexus();
-        self.next_tmf = self.next_tmf.wrapping_add(1);
-        let waiter = Waiter((self.id.0 << 8) | u64::from(self.next_tmf));
+        let waiter = self.fresh_waiter();
         let (drained, others) = units.with(id, |unit| {
             let drained = match function {
                 TmfFunction::LOGICAL_UNIT_RESET => unit.reset(waiter),
@@ -191,13 +201,20 @@ impl Session {
         }
     }
 
+    /// Names this session and one of its functions that wait.
+    fn fresh_waiter(&mut self) -> Waiter {
+        loop {
+            self.next_tmf = self.next_tmf.wrapping_add(1);
+            let waiter = Waiter((self.id.0 << 8) | u64::from(self.next_tmf));
+            let in_use = |tmf: &PendingTmf| tmf.unit.is_some_and(|(_, other)| other == waiter);
+            if !self.tmfs.iter().any(in_use) {
+                return waiter;
+            }
+        }
+    }
+
     /// Another nexus cleared the unit: our older tasks on it end without an answer.
-    pub(super) fn on_tasks_cleared<U: Units>(
-        &mut self,
-        unit: UnitId,
-        units: &mut U,
-        _out: &mut Actions,
-    ) {
+    pub(super) fn on_tasks_cleared<U: Units>(&mut self, unit: UnitId, units: &mut U) {
         let Some(current) = units.with(unit, |unit| unit.generation()) else {
             return;
         };
@@ -208,7 +225,7 @@ impl Session {
             .map(|(id, _)| id)
             .collect();
         for id in older {
-            self.abort_task(id, units);
+            self.abort_task(id);
         }
     }
 
@@ -256,7 +273,7 @@ impl Session {
         }
         for id in impatient {
             if self.owes_data(id) {
-                self.abort_task(id, units);
+                self.abort_task(id);
             }
         }
     }
@@ -296,30 +313,5 @@ impl Session {
             response,
         });
         self.send_tmf_response(conn, itt, response, out);
-    }
-
-    fn unit_of(&self, lun: Lun) -> Option<UnitId> {
-        let target = self.target.as_ref()?;
-        lun.number().and_then(|lun| target.unit(lun))
-    }
-
-    /// Whether the initiator has R2Ts of this task to answer.
-    pub(super) fn owes_data(&self, id: TaskId) -> bool {
-        self.tasks.get(id).is_some_and(|task| match &task.work {
-            Work::Write(write) => !write.is_quiet(),
-            Work::Discard { .. } => true,
-            Work::Read(_) | Work::Flush { .. } | Work::Ended => false,
-        })
-    }
-
-    /// Nothing more of it is stored or answered, but the data under way is still taken.
-    fn mute_task(&mut self, id: TaskId) {
-        let Some(task) = self.tasks.get_mut(id) else {
-            return;
-        };
-        task.aborted = true;
-        if let Work::Write(write) = &mut task.work {
-            write.fail(Sense::NO_SENSE);
-        }
     }
 }

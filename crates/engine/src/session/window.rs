@@ -24,7 +24,7 @@ pub(super) struct Window<P> {
     told: Serial,
     depth: u32,
     parked: Vec<(Serial, P)>,
-    /// Commands aborted before they came (RFC 7143 11.5.5).
+    /// Numbers that count as received although nothing is to be carried out under them.
     skipped: Vec<Serial>,
 }
 
@@ -50,13 +50,14 @@ impl<P> Window<P> {
         let width = self.exp.distance_to(self.max);
         match ahead {
             0 if width >= 0 => Place::Now,
-            1.. if ahead <= width && !self.is_parked(cmd_sn) => Place::Park,
+            1.. if ahead <= width && !self.is_received(cmd_sn) => Place::Park,
             _ => Place::Drop,
         }
     }
 
-    fn is_parked(&self, cmd_sn: Serial) -> bool {
-        self.parked.iter().any(|(parked, _)| *parked == cmd_sn)
+    fn is_received(&self, cmd_sn: Serial) -> bool {
+        let parked = self.parked.iter().any(|(parked, _)| *parked == cmd_sn);
+        parked || self.skipped.contains(&cmd_sn)
     }
 
     /// The command that was next has come.
@@ -64,12 +65,23 @@ impl<P> Window<P> {
         self.exp = self.exp.next();
     }
 
+    /// The command that has just come was rejected, and counts as never received.
+    pub(super) fn retract(&mut self) {
+        self.exp = self.exp.minus(1);
+    }
+
     pub(super) fn park(&mut self, cmd_sn: Serial, pdu: P) {
         self.parked.push((cmd_sn, pdu));
     }
 
+    /// What is parked.
+    pub(super) fn parked_mut(&mut self) -> impl Iterator<Item = &mut P> {
+        self.parked.iter_mut().map(|(_, pdu)| pdu)
+    }
+
     /// The parked PDU whose turn it is now.
     pub(super) fn unpark(&mut self) -> Option<P> {
+        self.pass_skipped();
         let place = self
             .parked
             .iter()
@@ -77,24 +89,43 @@ impl<P> Window<P> {
         Some(self.parked.swap_remove(place).1)
     }
 
-    /// ABORT TASK named a command that has not come: whether it still can, and is then ignored.
-    pub(super) fn skip(&mut self, cmd_sn: Serial, bound: usize) -> bool {
+    /// A command that has not come counts as received (RFC 7143 11.5.5): whether it could come.
+    pub(super) fn skip(&mut self, cmd_sn: Serial) -> bool {
         let ahead = self.exp.distance_to(cmd_sn);
         let can_come = ahead >= 0 && ahead <= self.exp.distance_to(self.max);
-        if !can_come || self.skipped.len() >= bound {
+        if !can_come || self.is_received(cmd_sn) {
             return false;
         }
-        if !self.skipped.contains(&cmd_sn) {
-            self.skipped.push(cmd_sn);
-        }
+        self.skipped.push(cmd_sn);
+        self.pass_skipped();
         true
     }
 
-    /// Whether the command with this number was aborted before it came.
-    pub(super) fn was_skipped(&mut self, cmd_sn: Serial) -> bool {
-        let before = self.skipped.len();
-        self.skipped.retain(|skipped| *skipped != cmd_sn);
-        self.skipped.len() != before
+    /// Takes out the parked PDUs that are `dead`; their numbers stay received.
+    pub(super) fn discard(&mut self, mut dead: impl FnMut(Serial, &P) -> bool) -> Vec<P> {
+        let all = std::mem::take(&mut self.parked);
+        let mut discarded = Vec::new();
+        for (cmd_sn, pdu) in all {
+            if dead(cmd_sn, &pdu) {
+                self.skipped.push(cmd_sn);
+                discarded.push(pdu);
+            } else {
+                self.parked.push((cmd_sn, pdu));
+            }
+        }
+        discarded
+    }
+
+    /// The connection went: what was parked was never received.
+    pub(super) fn forget_parked(&mut self) {
+        self.parked.clear();
+    }
+
+    fn pass_skipped(&mut self) {
+        while let Some(place) = self.skipped.iter().position(|skipped| *skipped == self.exp) {
+            self.skipped.swap_remove(place);
+            self.exp = self.exp.next();
+        }
     }
 
     /// ExpCmdSN and MaxCmdSN for a PDU that goes out now, with `active` commands in progress.
@@ -168,12 +199,36 @@ mod tests {
     }
 
     #[test]
-    fn a_command_aborted_in_advance_is_known_when_it_comes() {
+    fn a_command_aborted_in_advance_counts_as_received() {
         let mut w = window(5, 4);
-        assert!(w.skip(Serial(6), 8));
-        assert!(!w.skip(Serial(4), 8), "already came");
-        assert!(!w.skip(Serial(9), 8), "cannot come yet");
-        assert!(w.was_skipped(Serial(6)));
-        assert!(!w.was_skipped(Serial(6)));
+        assert!(w.skip(Serial(6)));
+        assert!(!w.skip(Serial(6)), "received already");
+        assert!(!w.skip(Serial(4)), "already came");
+        assert!(!w.skip(Serial(9)), "cannot come yet");
+        assert_eq!(w.place(Serial(6), false), Place::Drop);
+        w.park(Serial(7), 7);
+        w.advance();
+        assert_eq!(w.unpark(), Some(7), "behind the skipped one");
+    }
+
+    #[test]
+    fn skipping_the_next_command_opens_the_way() {
+        let mut w = window(5, 4);
+        w.park(Serial(6), 6);
+        assert!(w.skip(Serial(5)));
+        assert_eq!(w.unpark(), Some(6));
+    }
+
+    #[test]
+    fn discarded_commands_leave_no_gap_and_a_rejected_one_does() {
+        let mut w = window(5, 4);
+        w.park(Serial(6), 6);
+        w.park(Serial(7), 7);
+        assert_eq!(w.discard(|_, pdu| *pdu == 6), [6]);
+        w.advance();
+        assert_eq!(w.unpark(), Some(7));
+        w.advance();
+        w.retract();
+        assert_eq!(w.tell(0).0, Serial(7));
     }
 }

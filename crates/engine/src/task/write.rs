@@ -138,8 +138,7 @@ impl WriteWork {
     /// The next R2T, once a chunk is there for it. RFC 7143 11.8: at most `burst` bytes each and
     /// `outstanding` of them, in order.
     pub(crate) fn ask(&mut self, ttt: Ttt, burst: u32, outstanding: usize) -> Option<Ask> {
-        let idle = self.failed.is_none() && self.unsolicited.is_none();
-        if !idle || self.asked.len() >= outstanding || self.next_ask >= self.total {
+        if !self.may_ask(outstanding) {
             return None;
         }
         let offset = self.next_ask;
@@ -158,10 +157,10 @@ impl WriteWork {
         })
     }
 
-    /// Whether there is still something to ask for, but no room among the outstanding R2Ts or no
-    /// memory.
-    pub(crate) fn has_more_to_ask(&self) -> bool {
-        self.failed.is_none() && self.unsolicited.is_none() && self.next_ask < self.total
+    /// Whether there is something to ask for, and room among the `outstanding` R2Ts.
+    pub(crate) fn may_ask(&self, outstanding: usize) -> bool {
+        let idle = self.failed.is_none() && self.unsolicited.is_none();
+        idle && self.asked.len() < outstanding && self.next_ask < self.total
     }
 
     /// Whether no Data-Out is owed to us.
@@ -198,28 +197,27 @@ impl WriteWork {
         chunk.buffer.take().map(|buffer| (buffer, offset))
     }
 
-    /// Takes the payload of one Data-Out, or says why it cannot be that. RFC 7143 11.7.5: with
-    /// DataPDUInOrder and DataSequenceInOrder, offsets and DataSN only grow.
-    /// `sound`: the data digest was right.
+    /// Whether a Data-Out with this tag may come: that of an R2T, or none, which is unsolicited.
+    pub(crate) fn expects(&self, ttt: Ttt) -> bool {
+        ttt == Ttt::RESERVED || self.asked.iter().any(|sequence| sequence.ttt == ttt)
+    }
+
+    /// Takes the payload of one Data-Out that is expected, or fails for what is wrong with it.
+    /// RFC 7143 11.7.5: with DataPDUInOrder and DataSequenceInOrder, offsets and DataSN only grow.
+    /// `sound`: the data digest was right. A buffer that belongs nowhere any more comes back.
     pub(crate) fn accept(
         &mut self,
         pdu: &DataOut,
         data: Data<'_, Buffer>,
         sound: bool,
-    ) -> Result<(), UnknownSequence> {
-        let bytes = self.put_back(data, u64::from(pdu.buffer_offset));
-        let len = match &bytes {
-            Payload::Inline(bytes) => bytes.len() as u64,
-            Payload::InPlace(len) => *len,
-        };
+    ) -> Option<Buffer> {
         let at = u64::from(pdu.buffer_offset);
+        let (bytes, stray) = self.put_back(data, at);
+        let len = bytes.len();
         let Some(sequence) = self.sequence(pdu.ttt) else {
-            if pdu.ttt != Ttt::RESERVED {
-                return Err(UnknownSequence);
-            }
             // Unsolicited data nobody announced (RFC 7143 11.4.7.2).
             self.fail(Sense::UNEXPECTED_UNSOLICITED_DATA);
-            return Ok(());
+            return stray;
         };
         let problem = if pdu.data_sn != sequence.data_sn || at != sequence.next {
             Some(Sense::DATA_PHASE_ERROR)
@@ -236,17 +234,16 @@ impl WriteWork {
             None
         };
         sequence.data_sn = pdu.data_sn.wrapping_add(1);
-        sequence.next = at.saturating_add(len).min(sequence.end);
-        let ends = pdu.is_final;
+        sequence.next = (at + len).min(sequence.end);
         match problem {
             Some(sense) => self.fail(sense),
             None if self.failed.is_none() => self.store(at, &bytes, len),
             None => {}
         }
-        if ends {
+        if pdu.is_final {
             self.close_sequence(pdu.ttt);
         }
-        Ok(())
+        stray
     }
 
     /// The next full chunk, cut to whole blocks. What fills no block is dropped.
@@ -288,15 +285,21 @@ impl WriteWork {
         self.chunks.drain(..).filter_map(|chunk| chunk.buffer)
     }
 
-    /// A payload that was placed gives its chunk the buffer back.
-    fn put_back<'a>(&mut self, data: Data<'a, Buffer>, at: u64) -> Payload<'a> {
+    /// A payload that was placed gives its chunk the buffer back, if that still waits for it.
+    fn put_back<'a>(&mut self, data: Data<'a, Buffer>, at: u64) -> (Payload<'a>, Option<Buffer>) {
         match data {
-            Data::Inline(bytes) => Payload::Inline(bytes),
+            Data::Inline(bytes) => (Payload::Inline(bytes), None),
             Data::Placed { buffer, len, .. } => {
-                if let Some(chunk) = self.chunks.iter_mut().find(|chunk| chunk.contains(at)) {
-                    chunk.buffer = Some(buffer);
-                }
-                Payload::InPlace(len as u64)
+                let mut waiting = self.chunks.iter_mut();
+                let waiting = waiting.find(|chunk| chunk.contains(at) && chunk.buffer.is_none());
+                let stray = match waiting {
+                    Some(chunk) => {
+                        chunk.buffer = Some(buffer);
+                        None
+                    }
+                    None => Some(buffer),
+                };
+                (Payload::InPlace(len as u64), stray)
             }
         }
     }
@@ -329,13 +332,18 @@ impl WriteWork {
     }
 }
 
-/// A Data-Out whose Target Transfer Tag nobody gave out: answered with a Reject.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct UnknownSequence;
-
 enum Payload<'a> {
     Inline(&'a [u8]),
     InPlace(u64),
+}
+
+impl Payload<'_> {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::InPlace(len) => *len,
+        }
+    }
 }
 
 impl Chunk {
