@@ -83,6 +83,9 @@ pub struct Admission {
     pub cid: Cid,
     /// The target, or `None` for a discovery session.
     pub target: Option<IscsiName>,
+    /// It offered keys that only a leading login may negotiate (RFC 7143 13), which no session
+    /// takes from one that joins.
+    pub renegotiates: bool,
 }
 
 /// What a login is told.

@@ -102,6 +102,9 @@ impl Node {
             entry.tsih == admission.tsih && entry.nexus == nexus && entry.successor.is_none()
         });
         match found {
+            Some(_) if admission.renegotiates => {
+                refuse(admission.conn, LoginStatus::INITIATOR_ERROR, out);
+            }
             Some((&id, entry)) => {
                 let (conn, cid) = (admission.conn, admission.cid);
                 entry.joiner = Some(conn);

@@ -45,6 +45,8 @@ pub struct Login {
     identity: Option<Identity>,
     responder: Responder,
     declared: bool,
+    /// Keys came that a joining login may not bring.
+    renegotiates: bool,
 }
 
 /// Where the login stands; each later state holds what the earlier one proved.
@@ -107,6 +109,7 @@ impl Login {
             identity: None,
             responder,
             declared: false,
+            renegotiates: false,
         }
     }
 
@@ -299,9 +302,8 @@ impl Login {
             }
             StageState::Operational(_) => {
                 let rest = identity::without_identity(pairs, first);
-                if request.tsih != Tsih(0) {
-                    operational::refuse_leading_keys(&rest)?;
-                }
+                // Refused by the node, which knows whether there is a session to join at all.
+                self.renegotiates |= operational::has_leading_keys(&rest);
                 let discovery = self.identity.as_ref().is_some_and(|i| i.target.is_none());
                 operational::negotiate(&mut self.responder, &rest, discovery, answer)?;
                 if !self.declared {
@@ -346,6 +348,7 @@ impl Login {
             tsih: opening.tsih,
             cid: opening.cid,
             target: identity.target.clone(),
+            renegotiates: self.renegotiates,
         };
         self.stage = StageState::Awaiting { answer, from };
         out.push(Action::ToNode(ToNode::Admit(Box::new(admission))));

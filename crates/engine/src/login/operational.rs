@@ -30,15 +30,10 @@ pub(super) fn negotiate(
     Ok(())
 }
 
-/// RFC 7143 13: what the leading connection settled is not open to one that joins.
-pub(super) fn refuse_leading_keys(pairs: &[(&str, &str)]) -> Result<(), Refusal> {
+/// RFC 7143 13: whether there are keys that only the leading connection may negotiate.
+pub(super) fn has_leading_keys(pairs: &[(&str, &str)]) -> bool {
     let leading = |key: &str| keys::find(key).is_some_and(|row| row.usage == Use::LeadingOnly);
-    match pairs.iter().any(|(key, _)| leading(key)) {
-        true => Err(Refusal::initiator_error(
-            "a key that only the leading connection may negotiate",
-        )),
-        false => Ok(()),
-    }
+    pairs.iter().any(|(key, _)| leading(key))
 }
 
 /// What we tell unasked, once.

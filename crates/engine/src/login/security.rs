@@ -114,11 +114,11 @@ impl Security {
             Step::Algorithms => match value("CHAP_A") {
                 Some(algorithms) => self.challenge_peer(algorithms, answer),
                 None if pairs.is_empty() => Ok(()),
-                None => Err(failure("CHAP_A is missing")),
+                None => Err(missing("CHAP_A is missing")),
             },
             Step::Response(algorithm) => {
                 let (Some(name), Some(response)) = (value("CHAP_N"), value("CHAP_R")) else {
-                    return Err(failure("CHAP_N or CHAP_R is missing"));
+                    return Err(missing("CHAP_N or CHAP_R is missing"));
                 };
                 self.check_response(algorithm, name, response)?;
                 self.prove_ourselves(algorithm, value("CHAP_I"), value("CHAP_C"), answer)?;
@@ -132,7 +132,7 @@ impl Security {
     /// A key that is not this step's: out of order, out of place, or unknown to anybody.
     fn answer_stranger(&self, key: &str, answer: &mut TextBuffer) -> Result<(), Refusal> {
         if key.starts_with("CHAP_") || key == "AuthMethod" {
-            return Err(failure("security keys out of order"));
+            return Err(Refusal::initiator_error("security keys out of order"));
         }
         if keys::find(key).is_some() {
             return Err(Refusal::initiator_error(
@@ -205,14 +205,14 @@ impl Security {
         let (id, challenge) = match (id, challenge) {
             (None, None) => return Ok(()),
             (Some(id), Some(challenge)) => (id, challenge),
-            _ => return Err(failure("CHAP_I and CHAP_C come together")),
+            _ => return Err(Refusal::initiator_error("CHAP_I and CHAP_C come together")),
         };
         let id = keys::number(id)
             .and_then(|id| u8::try_from(id).ok())
-            .ok_or_else(|| failure("CHAP_I is no identifier"))?;
+            .ok_or_else(|| Refusal::initiator_error("CHAP_I is no identifier"))?;
         let challenge = binary::decode(challenge)
             .filter(|bytes| !bytes.is_empty() && bytes.len() <= CHALLENGE_BYTES_MAX)
-            .ok_or_else(|| failure("CHAP_C is no challenge"))?;
+            .ok_or_else(|| Refusal::initiator_error("CHAP_C is no challenge"))?;
         //= RFC 7143 9.2.1: a challenge that is our own sent back is an attack.
         if challenge == self.challenge {
             return Err(failure("our own challenge was reflected"));
@@ -225,6 +225,11 @@ impl Security {
         answer.push("CHAP_R", &binary::encode_hex(&response));
         Ok(())
     }
+}
+
+/// RFC 7143 12.1: keys that do not fit the step are no failed authentication.
+fn missing(why: &'static str) -> Refusal {
+    Refusal::new(LoginStatus::MISSING_PARAMETER, why)
 }
 
 fn failure(why: &'static str) -> Refusal {

@@ -196,7 +196,8 @@ impl Session {
         used: usize,
         len: usize,
     ) -> Option<Cut> {
-        let segment = self.conn(conn).map_or(0, |conn| conn.peer_segment);
+        //= RFC 7143 11.7.7: segments before the last should be whole words.
+        let segment = self.conn(conn).map_or(0, |conn| conn.peer_segment & !3);
         if segment == 0 {
             return None;
         }

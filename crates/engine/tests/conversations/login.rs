@@ -228,24 +228,37 @@ fn chap_refused() {
         "I> connect | I> login csg=0 {LOCKED} AuthMethod=CHAP | T> login AuthMethod=CHAP
          I> login csg=0 CHAP_A=5 | T> login CHAP_A=5"
     );
-    let refused = "T> login status=0201 | T> closed | W> sessions n=0";
-    for line in [
-        "prove name=user secret=wrong",
-        "prove name=nobody secret=the_user's_secret",
-        "prove name=user secret=the_user's_secret challenge=reflected",
-        "prove name=user secret=the_user's_secret challenge=nonsense",
-        "login csg=0 CHAP_N=user",
-        "login csg=0 CHAP_R=0x00",
-        "login csg=0 CHAP_A=5",
-        "login csg=0 CHAP_N=user CHAP_R=0x00 CHAP_I=1",
-        "login csg=0",
+    let refused = |status| format!("T> login status={status} | T> closed | W> sessions n=0");
+    // RFC 7143 12.1: authentication failure is for wrong proofs, not for wrong keys.
+    for (line, status) in [
+        ("prove name=user secret=wrong", "0201"),
+        ("prove name=nobody secret=the_user's_secret", "0201"),
+        (
+            "prove name=user secret=the_user's_secret challenge=reflected",
+            "0201",
+        ),
+        (
+            "prove name=user secret=the_user's_secret challenge=nonsense",
+            "0200",
+        ),
+        ("login csg=0 CHAP_N=user", "0207"),
+        ("login csg=0 CHAP_R=0x00", "0207"),
+        ("login csg=0 CHAP_A=5", "0200"),
+        ("login csg=0 CHAP_N=user CHAP_R=0x00 CHAP_I=1", "0201"),
+        ("login csg=0", "0207"),
     ] {
-        check(&format!("{start} | I> {line} | {refused}"));
+        check(&format!("{start} | I> {line} | {}", refused(status)));
     }
-    for keys in ["CHAP_A=56", "CHAP_A=", "CHAP_A=1,2,junk", "CHAP_N=user"] {
+    for (keys, status) in [
+        ("CHAP_A=56", "0201"),
+        ("CHAP_A=", "0201"),
+        ("CHAP_A=1,2,junk", "0201"),
+        ("CHAP_N=user", "0200"),
+    ] {
         check(&format!(
             "I> connect | I> login csg=0 {LOCKED} AuthMethod=CHAP | T> login AuthMethod=CHAP
-             I> login csg=0 {keys} | {refused}"
+             I> login csg=0 {keys} | {}",
+            refused(status)
         ));
     }
 }
