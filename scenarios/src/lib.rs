@@ -1,1 +1,24 @@
-//! scenarios
+//! Where everything meets: conformance scenarios, the devices they are played against, and the
+//! verdicts.
+//!
+//! - [`scenario`] is what a scenario is, [`catalogue`] all of them, [`context`] what one is handed.
+//! - [`dut`] is what they are played against, [`runner`] who plays them, [`verdict`] what comes out,
+//!   [`report`] what remains.
+//! - [`monitor`] watches every conversation for what no scenario asks about, [`record`] keeps it.
+//! - [`binaries`] builds the programs under test.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod binaries;
+pub mod capture;
+pub mod catalogue;
+pub mod contest;
+pub mod context;
+pub mod dut;
+pub mod monitor;
+pub mod record;
+pub mod report;
+pub mod runner;
+pub mod scenario;
+pub mod server;
+pub mod verdict;

@@ -1,0 +1,201 @@
+//! Builds the binaries under test and says where they are: cargo leaves no other package's binary
+//! behind, so whoever drives `glintd` asks here first. The path comes from cargo's own messages,
+//! never from a guess, and the profile is the one this program was built in.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+/// The root of the workspace these sources came from; cargo must run there to find its settings.
+const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// Why a binary could not be had.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BinaryError {
+    /// Cargo could not be started, or the lock could not be taken.
+    #[error("{doing}: {reason}")]
+    System {
+        /// What was tried.
+        doing: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// Cargo ran and refused; its errors are in the text.
+    #[error("cargo build -p {package} failed:\n{stderr}")]
+    Build {
+        /// The package that does not build.
+        package: String,
+        /// What cargo printed.
+        stderr: String,
+    },
+    /// The package built, but holds no binary of that name.
+    #[error("package {package} has no binary called {binary}")]
+    Missing {
+        /// The package that was built.
+        package: String,
+        /// The binary it should have had.
+        binary: String,
+    },
+}
+
+/// The path of a freshly built `glintd`. Built once per process.
+pub fn glintd() -> Result<PathBuf, BinaryError> {
+    built("target", "glintd")
+}
+
+/// The path of `binary` of `package`. Built on the first call, for good or ill: what a process
+/// tests does not change under it.
+pub fn built(package: &str, binary: &str) -> Result<PathBuf, BinaryError> {
+    type Built = BTreeMap<String, Result<PathBuf, BinaryError>>;
+    static BUILT: Mutex<Built> = Mutex::new(BTreeMap::new());
+    let mut known = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    known
+        .entry(binary.to_owned())
+        .or_insert_with(|| build(package, binary))
+        .clone()
+}
+
+fn build(package: &str, binary: &str) -> Result<PathBuf, BinaryError> {
+    let place = BuildPlace::of_this_program()?;
+    fs::create_dir_all(&place.target_dir).map_err(io_error("create the build folder"))?;
+    // Test programs run side by side under nextest: one builds, the others wait and find it done.
+    let lock = File::create(place.target_dir.join(".harness.lock"))
+        .map_err(io_error("create the harness lock"))?;
+    lock.lock().map_err(io_error("take the harness lock"))?;
+
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let output = Command::new(&cargo)
+        .current_dir(WORKSPACE)
+        .args(["build", "--quiet", "--package", package, "--bin", binary])
+        .args(["--message-format", "json-render-diagnostics"])
+        .arg("--profile")
+        .arg(&place.profile)
+        .arg("--target-dir")
+        .arg(&place.target_dir)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(io_error(format!("start {}", cargo.display())))?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(BinaryError::Build {
+            package: package.to_owned(),
+            stderr,
+        });
+    }
+    executable(&String::from_utf8_lossy(&output.stdout), binary).ok_or_else(|| {
+        BinaryError::Missing {
+            package: package.to_owned(),
+            binary: binary.to_owned(),
+        }
+    })
+}
+
+/// The executable called `binary` among cargo's JSON messages, one per line.
+fn executable(messages: &str, binary: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .filter(|message| message["target"]["name"] == binary)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}
+
+/// Where and in which profile this very program was built, so that the binaries under test are
+/// built likewise, whatever `--target-dir`, `--release` or `CARGO_TARGET_DIR` said.
+#[derive(Debug, PartialEq, Eq)]
+struct BuildPlace {
+    target_dir: PathBuf,
+    profile: String,
+}
+
+impl BuildPlace {
+    fn of_this_program() -> Result<Self, BinaryError> {
+        let program = std::env::current_exe().map_err(io_error("find this program's own path"))?;
+        Ok(Self::of(&program, |folder| {
+            folder.join("CACHEDIR.TAG").exists()
+        }))
+    }
+
+    /// `program` lies in `TARGET_DIR[/TRIPLE]/PROFILE[/deps]/`; cargo marks TARGET_DIR with a tag.
+    fn of(program: &Path, is_target_dir: impl Fn(&Path) -> bool) -> Self {
+        let target_dir = program
+            .ancestors()
+            .skip(1)
+            .find(|folder| is_target_dir(folder));
+        let Some(target_dir) = target_dir else {
+            let target_dir = std::env::var_os("CARGO_TARGET_DIR")
+                .map_or_else(|| Path::new(WORKSPACE).join("build"), PathBuf::from);
+            return Self {
+                target_dir,
+                profile: "dev".to_owned(),
+            };
+        };
+        let folder = program
+            .ancestors()
+            .skip(1)
+            .find(|folder| !matches!(name_of(folder), "deps" | "examples"))
+            .map_or("debug", name_of);
+        let profile = if folder == "debug" { "dev" } else { folder };
+        Self {
+            target_dir: target_dir.to_owned(),
+            profile: profile.to_owned(),
+        }
+    }
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default()
+}
+
+fn io_error(doing: impl Into<String>) -> impl FnOnce(io::Error) -> BinaryError {
+    let doing = doing.into();
+    move |error| BinaryError::System {
+        doing,
+        reason: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(program: &str) -> (String, String) {
+        let place = BuildPlace::of(Path::new(program), |folder| folder == Path::new("/w/build"));
+        (place.target_dir.display().to_string(), place.profile)
+    }
+
+    #[test]
+    fn the_build_place_follows_the_running_program() {
+        let at = |profile: &str| ("/w/build".to_owned(), profile.to_owned());
+        assert_eq!(place("/w/build/debug/scenarios"), at("dev"));
+        assert_eq!(place("/w/build/debug/deps/witness-0a1b"), at("dev"));
+        assert_eq!(place("/w/build/release/deps/witness-0a1b"), at("release"));
+        assert_eq!(
+            place("/w/build/x86_64-unknown-linux-gnu/release/scenarios"),
+            at("release")
+        );
+        assert_eq!(place("/w/build/profiling/scenarios"), at("profiling"));
+    }
+
+    #[test]
+    fn the_executable_comes_from_cargos_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"target"},"executable":null}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"glintd"},"executable":"/b/glintd"}"#,
+            "\n",
+            r#"{"reason":"build-finished","success":true}"#,
+        );
+        assert_eq!(
+            executable(messages, "glintd"),
+            Some(PathBuf::from("/b/glintd"))
+        );
+        assert_eq!(executable(messages, "tgtd"), None);
+    }
+}

@@ -1,0 +1,5 @@
+//! `scenarios`: see `scenarios --help`.
+
+fn main() -> std::process::ExitCode {
+    scenarios::runner::cli::main()
+}

@@ -1,0 +1,78 @@
+//! Reports say what happened, also when it looks like markup.
+
+use std::time::Duration;
+
+use super::*;
+use crate::scenario::Scenario;
+use crate::verdict::{Contrast, Verdict};
+
+fn played(id: &'static str, verdict: Verdict) -> Played {
+    Played {
+        scenario: Scenario {
+            id,
+            clause: "RFC 7143 1",
+            requirement: "1 < 2 & so on.",
+            needs: &[],
+            play: |_| Box::pin(async { Ok(()) }),
+        },
+        verdict,
+        took: Duration::from_millis(7),
+        breaches: Vec::new(),
+        events: Vec::new(),
+    }
+}
+
+fn all() -> Vec<Played> {
+    let contrast = Contrast {
+        expected: "<b>".to_owned(),
+        actual: "a\u{0}b {{rows}}".to_owned(),
+    };
+    vec![
+        played("a.pass", Verdict::Pass),
+        played("a.fail", Verdict::Fail(contrast)),
+        played("a.hang", Verdict::Hang("silence".to_owned())),
+        played("a.skip", Verdict::Skip("no CHAP".to_owned())),
+    ]
+}
+
+#[test]
+fn junit_tells_failures_errors_and_skips_apart() {
+    let played = all();
+    let run = Run {
+        device: "glintd",
+        options: "",
+        played: &played,
+    };
+    let xml = junit(&run).unwrap();
+    assert!(
+        xml.contains("tests=\"4\" failures=\"1\" errors=\"1\""),
+        "{xml}"
+    );
+    assert!(xml.contains("<skipped message=\"no CHAP\""), "{xml}");
+    assert!(xml.contains("type=\"HANG\""), "{xml}");
+    assert!(!xml.contains('\0'), "XML cannot say NUL");
+}
+
+#[test]
+fn the_page_shows_every_scenario_and_escapes_what_it_quotes() {
+    let played = all();
+    let run = Run {
+        device: "glintd",
+        options: " --store file",
+        played: &played,
+    };
+    let html = page(&run, |id| {
+        (id == "a.fail").then(|| "pcap/a.fail.pcapng".to_owned())
+    });
+    assert_eq!(html.matches("<details ").count(), 4);
+    assert!(html.contains("1 passed, 2 failed, 1 skipped, 4 in all"));
+    assert!(html.contains("1 &lt; 2 &amp; so on."));
+    assert!(html.contains("&lt;b&gt;") && !html.contains("<b>"));
+    assert_eq!(html.matches("href=").count(), 1, "one capture was kept");
+    assert!(html.contains("cargo scenarios --store file --only a.pass"));
+    assert!(
+        !html.contains("{{title}}") && html.contains("{{rows}}"),
+        "quoted, not filled in"
+    );
+    assert!(!html.contains("http"), "it needs nothing else");
+}

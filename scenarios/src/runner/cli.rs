@@ -1,0 +1,340 @@
+//! The program `scenarios`: arguments, what is printed, exit codes.
+//!
+//! Exit codes: 0 the device conforms, 1 it does not, 2 usage, 3 the environment is to blame.
+#![allow(clippy::print_stderr)] // a program talks to its caller
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, IsTerminal, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use initiator_sim::IscsiUrl;
+
+use super::{Device, Folder, Played, matches, run, table};
+use crate::catalogue;
+use crate::dut::{Dut, ExternalDut, InProcessDut, ProcessDut, Store, TgtDut};
+use crate::record;
+use crate::report::{self, Run};
+use crate::scenario::Scenario;
+use crate::verdict::Tally;
+
+const CONFORMS: u8 = 0;
+const FAILURES: u8 = 1;
+const USAGE: u8 = 2;
+const ENVIRONMENT: u8 = 3;
+
+/// Width of a table that nobody looks at.
+const PLAIN_WIDTH: usize = 200;
+
+/// Conformance scenarios for iSCSI targets.
+#[derive(Debug, Parser)]
+#[command(name = "scenarios", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Play scenarios against a target, by default against glintd, which is built and started.
+    Run(Box<RunArguments>),
+    /// List all scenarios with the requirement each one checks.
+    List,
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArguments {
+    /// Play against a target that runs: iscsi://[user%secret@]host[:port]/iqn.…/lun
+    #[arg(long, value_name = "URL", conflicts_with_all = ["glintd", "store", "dut"])]
+    against: Option<IscsiUrl>,
+    /// With --against: the LUN may be overwritten.
+    #[arg(long, requires = "against")]
+    destructive: bool,
+    /// With --against: the initiator name to log in under.
+    #[arg(long, value_name = "IQN", requires = "against")]
+    initiator: Option<String>,
+    /// Which device to start.
+    #[arg(long, value_enum, default_value_t = Kind::Glintd)]
+    dut: Kind,
+    /// The glintd to start, instead of building one.
+    #[arg(long, value_name = "PATH")]
+    glintd: Option<PathBuf>,
+    /// What the LUNs of glintd are kept in.
+    #[arg(long, value_enum, default_value_t = Store::Mem)]
+    store: Store,
+    /// Only scenarios whose id fits: `login`, `read.*`, `*residual*`.
+    #[arg(long, value_name = "GLOB", num_args = 1..)]
+    only: Vec<String>,
+    /// How many to play at the same time.
+    #[arg(long, value_name = "N", default_value_t = jobs())]
+    jobs: usize,
+    /// List what would be played, and play nothing.
+    #[arg(long)]
+    list: bool,
+    /// Where the JUnit report goes, if not build/report/junit.xml.
+    #[arg(long, value_name = "PATH")]
+    junit: Option<PathBuf>,
+    /// Keep the capture of every scenario, not only of those that fail.
+    #[arg(long)]
+    keep_pcaps: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Ours, as its users have it: a process.
+    Glintd,
+    /// Ours, in this process: for a debugger.
+    InProcess,
+    /// The control target, from the Debian package tgt.
+    Tgt,
+}
+
+fn jobs() -> usize {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    (2 * cores).clamp(4, 8)
+}
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let code = match Arguments::parse().command {
+        Command::List => list(&catalogue::all()),
+        Command::Run(arguments) => start(&arguments),
+    };
+    ExitCode::from(code)
+}
+
+fn list(scenarios: &[Scenario]) -> u8 {
+    let row = |scenario: &Scenario| {
+        let Scenario {
+            id,
+            requirement,
+            clause,
+            ..
+        } = scenario;
+        format!("{id}\n    {requirement} ({clause})\n")
+    };
+    say(&scenarios.iter().map(row).collect::<String>());
+    CONFORMS
+}
+
+/// Standard output may be closed: whoever reads it has seen enough.
+fn say(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+fn start(arguments: &RunArguments) -> u8 {
+    let scenarios = select(&arguments.only);
+    if scenarios.is_empty() {
+        eprintln!("no scenario fits --only {}", arguments.only.join(" "));
+        return USAGE;
+    }
+    if arguments.list {
+        return list(&scenarios);
+    }
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("cannot start: {error}");
+            return ENVIRONMENT;
+        }
+    };
+    let folder = Folder::here();
+    let dut = dut(arguments, &folder);
+    let waiting = table::waiting(dut.name());
+    let device = {
+        // Starting a device blocks and may ask the runtime for help.
+        let _within = runtime.enter();
+        Device::start(dut, &scenarios)
+    };
+    waiting.finish_and_clear();
+    let device = match device {
+        Ok(device) => Arc::new(device),
+        Err(error) => {
+            eprintln!("{error}");
+            return ENVIRONMENT;
+        }
+    };
+    let bar = table::progress(scenarios.len());
+    let played = runtime.block_on(run(&device, &scenarios, arguments.jobs, |played| {
+        bar.set_message(played.scenario.id);
+        bar.inc(1);
+    }));
+    bar.finish_and_clear();
+    let ended = device.end();
+    let options = options(arguments);
+    let run = Run {
+        device: device.name(),
+        options: &options,
+        played: &played,
+    };
+    match conclude(&run, arguments, &folder, ended) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("cannot write the report: {error}");
+            ENVIRONMENT
+        }
+    }
+}
+
+fn select(patterns: &[String]) -> Vec<Scenario> {
+    let mut scenarios = catalogue::all();
+    if !patterns.is_empty() {
+        scenarios.retain(|scenario| patterns.iter().any(|one| matches(one, scenario.id)));
+    }
+    scenarios
+}
+
+fn dut(arguments: &RunArguments, folder: &Folder) -> Box<dyn Dut> {
+    if let Some(url) = &arguments.against {
+        return Box::new(ExternalDut {
+            url: url.clone(),
+            destructive: arguments.destructive,
+            initiator: arguments.initiator.clone(),
+        });
+    }
+    match arguments.dut {
+        Kind::Glintd => Box::new(ProcessDut {
+            program: arguments.glintd.clone(),
+            store: arguments.store,
+            log: fresh(folder.log("glintd")),
+        }),
+        Kind::InProcess => Box::new(InProcessDut {
+            store: arguments.store,
+        }),
+        Kind::Tgt => Box::new(TgtDut {
+            log: fresh(folder.log("tgtd")),
+        }),
+    }
+}
+
+/// A log without what an earlier run left in it.
+fn fresh(log: PathBuf) -> PathBuf {
+    // Most often there is none.
+    let _ = fs::remove_file(&log);
+    log
+}
+
+/// The options that a rerun must repeat. A CHAP secret is not shown.
+fn options(arguments: &RunArguments) -> String {
+    let mut out = String::new();
+    // Writing to a String does not fail.
+    let _ = match &arguments.against {
+        Some(url) => {
+            let credentials = if url.chap.is_some() {
+                "USER%SECRET@"
+            } else {
+                ""
+            };
+            let (host, port) = (&url.host, url.port);
+            let host = if host.contains(':') {
+                format!("[{host}]")
+            } else {
+                host.clone()
+            };
+            let target = url.target.as_deref().unwrap_or_default();
+            write!(
+                out,
+                " --against iscsi://{credentials}{host}:{port}/{target}/{}",
+                url.lun
+            )
+        }
+        None => match arguments.dut {
+            Kind::Glintd => Ok(()),
+            Kind::InProcess => write!(out, " --dut in-process"),
+            Kind::Tgt => write!(out, " --dut tgt"),
+        },
+    };
+    if arguments.destructive {
+        out += " --destructive";
+    }
+    if let Some(initiator) = &arguments.initiator {
+        out += &format!(" --initiator {initiator}");
+    }
+    if let Some(path) = &arguments.glintd {
+        out += &format!(" --glintd {}", path.display());
+    }
+    if arguments.store == Store::File {
+        out += " --store file";
+    }
+    out
+}
+
+/// Writes the reports, prints the table, and says what it all comes to.
+fn conclude(
+    run: &Run<'_>,
+    arguments: &RunArguments,
+    folder: &Folder,
+    ended: Result<(), String>,
+) -> io::Result<u8> {
+    let mut captures = Vec::new();
+    for played in run.played {
+        captures.push(keep_capture(played, arguments.keep_pcaps, folder)?);
+    }
+    let junit = arguments.junit.clone().unwrap_or_else(|| folder.junit());
+    write(&junit, &report::junit(run).map_err(io::Error::other)?)?;
+    let kept = |id: &str| {
+        folder
+            .pcap(id)
+            .exists()
+            .then(|| format!("pcap/{id}.pcapng"))
+    };
+    write(&folder.page(), &report::page(run, kept))?;
+
+    let terminal = io::stdout().is_terminal();
+    let width = if terminal {
+        terminal_width()
+    } else {
+        PLAIN_WIDTH
+    };
+    let mut text = table::table(run.played, terminal, width);
+    for (played, capture) in run.played.iter().zip(&captures) {
+        if played.verdict.is_failure() {
+            text += &table::failure(run, played, capture.as_deref());
+        }
+    }
+    if let Err(why) = &ended {
+        text += &format!("\nthe device did not end well: {why}\n");
+    }
+    let tally = Tally::of(run.played.iter().map(|played| &played.verdict));
+    let page = folder.page();
+    say(&format!(
+        "{text}\nreport: {}\n{}\n",
+        page.display(),
+        table::closing(&tally)
+    ));
+    Ok(if tally.failed == 0 && ended.is_ok() {
+        CONFORMS
+    } else {
+        FAILURES
+    })
+}
+
+/// Writes the capture of a scenario that failed, or of any when all are to be kept; removes the
+/// one of an earlier run otherwise.
+fn keep_capture(played: &Played, all: bool, folder: &Folder) -> io::Result<Option<PathBuf>> {
+    let path = folder.pcap(played.scenario.id);
+    let wanted = (all || played.verdict.is_failure()) && !played.events.is_empty();
+    if !wanted {
+        return match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(None),
+        };
+    }
+    record::write_pcapng(&path, &played.events)?;
+    Ok(Some(path))
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(path, text)
+}
+
+fn terminal_width() -> usize {
+    rustix::termios::tcgetwinsize(io::stdout())
+        .map_or(PLAIN_WIDTH, |size| usize::from(size.ws_col).max(80))
+}

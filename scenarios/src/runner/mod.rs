@@ -1,0 +1,96 @@
+//! Plays scenarios against a device: several at a time, each with a time limit, a monitor and a
+//! recorder of its own.
+
+pub mod cli;
+mod device;
+mod play;
+mod select;
+mod table;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+pub use device::Device;
+pub use play::{Played, play};
+pub use select::matches;
+
+use crate::scenario::Scenario;
+
+/// The longest a scenario may take before it counts as hung.
+pub const TIME_LIMIT: Duration = Duration::from_secs(15);
+
+/// Where logs, captures and reports go.
+#[derive(Clone, Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// `build/report`, of the workspace when cargo runs us, else of where we are.
+    pub fn here() -> Self {
+        let workspace = std::env::var_os("CARGO_MANIFEST_DIR").map(|crate_folder| {
+            let mut path = PathBuf::from(crate_folder);
+            path.pop();
+            path
+        });
+        // Shorter to read where it is the same.
+        let elsewhere =
+            workspace.filter(|path| std::env::current_dir().ok().as_ref() != Some(path));
+        Self(elsewhere.unwrap_or_default().join("build").join("report"))
+    }
+
+    /// The log of a device.
+    pub fn log(&self, device: &str) -> PathBuf {
+        self.0.join(format!("{device}.log"))
+    }
+
+    /// The capture of a scenario.
+    pub fn pcap(&self, id: &str) -> PathBuf {
+        self.0.join("pcap").join(format!("{id}.pcapng"))
+    }
+
+    /// The report for machines.
+    pub fn junit(&self) -> PathBuf {
+        self.0.join("junit.xml")
+    }
+
+    /// The report for people.
+    pub fn page(&self) -> PathBuf {
+        self.0.join("index.html")
+    }
+}
+
+/// Plays `scenarios`, at most `jobs` at a time, and tells `done` about each as it ends. The result
+/// has the order of `scenarios`.
+pub async fn run(
+    device: &Arc<Device>,
+    scenarios: &[Scenario],
+    jobs: usize,
+    done: impl Fn(&Played),
+) -> Vec<Played> {
+    let jobs = if device.is_shared() { 1 } else { jobs.max(1) };
+    let turns = Arc::new(Semaphore::new(jobs));
+    let mut under_way = JoinSet::new();
+    for (index, scenario) in scenarios.iter().copied().enumerate() {
+        let (device, turns) = (Arc::clone(device), Arc::clone(&turns));
+        under_way.spawn(async move {
+            let _turn = turns
+                .acquire()
+                .await
+                .expect("the semaphore is never closed");
+            (index, play(&device, scenario, TIME_LIMIT).await)
+        });
+    }
+    let mut played: Vec<Option<Played>> = scenarios.iter().map(|_| None).collect();
+    while let Some(ended) = under_way.join_next().await {
+        let (index, result) = ended.expect("playing does not panic: scenarios do so on their own");
+        done(&result);
+        played[index] = Some(result);
+    }
+    played.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests;
