@@ -10,10 +10,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use initiator_sim::LoginOptions;
-use initiator_sim::bench::{self, BenchError, EchoPlan, Plan, Report};
+use initiator_sim::bench::{self, Access, BenchError, EchoPlan, Plan, Report};
 use iscsi::Lun;
 
-use crate::server::{Server, TARGET, TgtStore, tgtd_path};
+use crate::dut::DutError;
+use crate::server::{Server, TARGET, TgtStore};
+use crate::tgtd::tgtd_path;
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -61,8 +63,11 @@ impl Standing {
 #[derive(Debug, thiserror::Error)]
 pub enum ContestError {
     /// A contestant does not start.
-    #[error("{0}")]
-    Start(#[from] io::Error),
+    #[error(transparent)]
+    Start(#[from] DutError),
+    /// The echo could not be run.
+    #[error("TCP echo: {0}")]
+    Echo(io::Error),
     /// A measurement failed.
     #[error("{0}: {1}")]
     Bench(&'static str, BenchError),
@@ -71,15 +76,33 @@ pub enum ContestError {
 /// Measures everything that is installed; the echo comes last.
 pub async fn run(contest: &Contest) -> Result<Vec<Standing>, ContestError> {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let mut servers = vec![("glintd mem:", Server::glintd(&contest.glintd, any, &["--lun", "mem:1GiB"])?)];
+    let mut servers = vec![(
+        "glintd mem:",
+        Server::glintd(&contest.glintd, any, &["--lun", "mem:1GiB"])?,
+    )];
     if tgtd_path().is_some() {
         servers.push(("tgt null", Server::tgtd(TgtStore::Null)?));
     }
     let mut standings: Vec<Standing> = servers
         .iter()
-        .map(|(name, _)| Standing { name, rounds: Vec::new() })
-        .chain([Standing { name: "TCP echo", rounds: Vec::new() }])
+        .map(|(name, _)| Standing {
+            name,
+            rounds: Vec::new(),
+        })
+        .chain([Standing {
+            name: "TCP echo",
+            rounds: Vec::new(),
+        }])
         .collect();
+    for (name, server) in &servers {
+        // What was never written costs nothing to read: fill it first.
+        let mut fill = contest.plan(server);
+        (fill.read_percent, fill.access) = (0, Access::Sequential);
+        (fill.block_bytes, fill.warm_up) = (64 << 10, Duration::ZERO);
+        bench::run(&fill)
+            .await
+            .map_err(|error| ContestError::Bench(name, error))?;
+    }
     for round in 0..contest.rounds {
         // Who goes first changes, so that nobody always follows the same neighbour.
         for turn in 0..servers.len() {
@@ -93,7 +116,7 @@ pub async fn run(contest: &Contest) -> Result<Vec<Standing>, ContestError> {
         let echo = contest.echo();
         let report = tokio::task::spawn_blocking(move || bench::echo(&echo))
             .await
-            .map_err(io::Error::other)?
+            .map_err(|error| ContestError::Echo(io::Error::other(error)))?
             .map_err(|error| ContestError::Bench("TCP echo", error))?;
         if let Some(standing) = standings.last_mut() {
             standing.rounds.push(report);
@@ -148,8 +171,10 @@ pub fn table(standings: &[Standing]) -> String {
         for other in others {
             let paired = ours.rounds.iter().zip(&other.rounds);
             let ratio = |value: fn(&Report) -> f64| {
-                let mut all: Vec<f64> =
-                    paired.clone().map(|(ours, other)| value(ours) / value(other)).collect();
+                let mut all: Vec<f64> = paired
+                    .clone()
+                    .map(|(ours, other)| value(ours) / value(other))
+                    .collect();
                 all.sort_by(f64::total_cmp);
                 all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
             };

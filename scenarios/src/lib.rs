@@ -1,11 +1,12 @@
 //! Where everything meets: conformance scenarios, the devices they are played against, and the
 //! verdicts.
 //!
-//! - [`scenario`] is what a scenario is, [`catalogue`] all of them, [`context`] what one is handed.
+//! - [`mod@scenario`] is what a scenario is, [`catalogue`] all of them, [`context`] what one is handed.
 //! - [`dut`] is what they are played against, [`runner`] who plays them, [`verdict`] what comes out,
 //!   [`report`] what remains.
 //! - [`monitor`] watches every conversation for what no scenario asks about, [`record`] keeps it.
-//! - [`binaries`] builds the programs under test.
+//! - [`binaries`] builds the programs under test, [`server`] starts them for witnesses and benches,
+//!   [`contest`] measures them.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -16,9 +17,11 @@ pub mod contest;
 pub mod context;
 pub mod dut;
 pub mod monitor;
+mod process;
 pub mod record;
 pub mod report;
 pub mod runner;
 pub mod scenario;
 pub mod server;
+mod tgtd;
 pub mod verdict;

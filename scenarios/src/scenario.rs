@@ -28,7 +28,9 @@ pub type Play = Pin<Box<dyn Future<Output = Result<(), Finding>> + Send>>;
 
 impl fmt::Debug for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scenario").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Scenario")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,12 +83,18 @@ pub enum Finding {
 impl Finding {
     /// A broken MUST.
     pub fn fail(expected: impl Into<String>, actual: impl fmt::Display) -> Self {
-        Self::Fail { expected: expected.into(), actual: actual.to_string() }
+        Self::Fail {
+            expected: expected.into(),
+            actual: actual.to_string(),
+        }
     }
 
     /// A SHOULD not followed.
     pub fn weak(expected: impl Into<String>, actual: impl fmt::Display) -> Self {
-        Self::Weak { expected: expected.into(), actual: actual.to_string() }
+        Self::Weak {
+            expected: expected.into(),
+            actual: actual.to_string(),
+        }
     }
 }
 
@@ -98,13 +106,20 @@ pub fn expect_eq<T: PartialEq + fmt::Debug>(
 ) -> Result<(), Finding> {
     match expected == actual {
         true => Ok(()),
-        false => Err(Finding::fail(format!("{what} = {expected:?}"), format!("{actual:?}"))),
+        false => Err(Finding::fail(
+            format!("{what} = {expected:?}"),
+            format!("{actual:?}"),
+        )),
     }
 }
 
 /// Fails unless `holds`; `actual` tells what was seen instead.
 pub fn expect(holds: bool, expected: &str, actual: impl fmt::Display) -> Result<(), Finding> {
-    if holds { Ok(()) } else { Err(Finding::fail(expected, actual)) }
+    if holds {
+        Ok(())
+    } else {
+        Err(Finding::fail(expected, actual))
+    }
 }
 
 /// Writes a scenario as a row of its family's table.

@@ -1,143 +1,31 @@
-//! Targets as processes on loopback: `glintd`, and tgtd as the peer whose faults are known.
-//!
-//! Started here, ended here, by pid. Readiness is what the program says, never a guess.
+//! A target with one or a few units, as a process on loopback: for witnesses, attacks and benches.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// The name of every target started with `--lun`.
+use crate::dut::DutError;
+use crate::process::Process;
+use crate::tgtd::Tgtd;
+
+/// The name of every target started here.
 pub const TARGET: &str = "iqn.2026-11.example.glint:disk";
-
-/// From start to readiness.
-const START_LIMIT: Duration = Duration::from_secs(20);
-
-/// Between two looks at a process that is to end.
-const POLL: Duration = Duration::from_millis(5);
 
 /// A running target process; dropped, it is killed.
 #[derive(Debug)]
 pub struct Server {
-    child: Child,
+    process: Process,
     /// Where it listens.
     pub portal: SocketAddr,
     /// The unit to use.
     pub lun: u16,
-    folder: TempDir,
-}
-
-impl Server {
-    /// `glintd` with these arguments, on `listen` (port 0: any).
-    pub fn glintd(program: &Path, listen: SocketAddr, arguments: &[&str]) -> io::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let mut child = Command::new(program)
-            .args(["serve", "--listen", &listen.to_string(), "--target-name", TARGET])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(folder.path().join("log"))?)
-            .spawn()?;
-        let stdout = child.stdout.take().expect("stdout is piped");
-        let mut server = Self { child, portal: listen, lun: 0, folder };
-        server.portal = await_portal(stdout)
-            .ok_or_else(|| io::Error::other(format!("glintd is not ready: {}", server.log())))?;
-        Ok(server)
-    }
-
-    /// tgtd with one unit of its `null` store, or of a 64 MiB file.
-    pub fn tgtd(backing: TgtStore) -> io::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let portal = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let socket = folder.path().join("tgtd");
-        let log = File::create(folder.path().join("log"))?;
-        let child = Command::new(sbin("tgtd"))
-            .args(["-f", "--iscsi", &format!("portal={portal}")])
-            .env("TGT_IPC_SOCKET", &socket)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        let server = Self { child, portal, lun: 1, folder };
-        let target = ["--mode", "target", "--tid", "1"];
-        let new = [&target[..], &["--op", "new", "-T", TARGET]].concat();
-        let deadline = Instant::now() + START_LIMIT;
-        while let Err(error) = tgtadm(&socket, &new) {
-            if Instant::now() > deadline {
-                return Err(error);
-            }
-            thread::sleep(POLL);
-        }
-        let image = server.folder.path().join("lun.img");
-        let store = match backing {
-            TgtStore::Null => vec!["--bstype", "null", "--backing-store", "/dev/zero"],
-            TgtStore::File => {
-                File::create(&image)?.set_len(64 << 20)?;
-                vec!["--backing-store", image.to_str().unwrap_or_default()]
-            }
-        };
-        let unit = ["--mode", "logicalunit", "--tid", "1", "--lun", "1", "--op", "new"];
-        tgtadm(&socket, &[&unit[..], &store].concat())?;
-        tgtadm(&socket, &[&target[..], &["--op", "bind", "-I", "ALL"]].concat())?;
-        Ok(server)
-    }
-
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Memory it holds, in bytes (`VmRSS`).
-    pub fn resident_bytes(&self) -> io::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
-        kib.map(|kib| kib << 10).ok_or_else(|| io::Error::other("no VmRSS"))
-    }
-
-    /// Whether it still runs.
-    pub fn is_alive(&mut self) -> io::Result<bool> {
-        Ok(self.child.try_wait()?.is_none())
-    }
-
-    /// SIGKILL, and waits until it is gone.
-    pub fn kill(&mut self) -> io::Result<()> {
-        self.child.kill()?;
-        self.child.wait().map(|_| ())
-    }
-
-    /// SIGTERM; how it ended, or `None` when `limit` passed.
-    pub fn terminate(&mut self, limit: Duration) -> io::Result<Option<ExitStatus>> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
-        let deadline = Instant::now() + limit;
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(Some(status));
-            }
-            thread::sleep(POLL);
-        }
-        Ok(None)
-    }
-
-    /// What it said on standard error.
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Both fail only when it is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    /// Holds its log and its files.
+    _folder: TempDir,
 }
 
 /// What tgtd keeps its blocks in.
@@ -145,42 +33,101 @@ impl Drop for Server {
 pub enum TgtStore {
     /// Nowhere: its cost is the protocol's.
     Null,
-    /// A file.
+    /// A file of 64 MiB.
     File,
 }
 
-/// Where tgtd is, if it is installed.
-pub fn tgtd_path() -> Option<PathBuf> {
-    let path = sbin("tgtd");
-    path.exists().then_some(path)
-}
+impl Server {
+    /// `glintd serve` with these arguments besides address and name. Port 0: any.
+    pub fn glintd(
+        program: &Path,
+        listen: SocketAddr,
+        arguments: &[&str],
+    ) -> Result<Self, DutError> {
+        let folder = tempfile::tempdir().map_err(DutError::io("make a folder for glintd"))?;
+        let mut command = Command::new(program);
+        command
+            .args(["serve", "--listen", &listen.to_string()])
+            .args(["--target-name", TARGET])
+            .args(arguments);
+        let (process, portals) = Process::start("glintd", command, &folder.path().join("log"))?;
+        Ok(Self {
+            portal: process.await_portal(&portals)?,
+            process,
+            lun: 0,
+            _folder: folder,
+        })
+    }
 
-fn sbin(program: &str) -> PathBuf {
-    Path::new("/usr/sbin").join(program)
-}
-
-/// The address after `listening on`; the rest is read to the end, so that it can always write.
-fn await_portal(stdout: impl io::Read + Send + 'static) -> Option<SocketAddr> {
-    let (ready, readiness) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            let portal = line.trim().strip_prefix("listening on ").map(str::parse);
-            if let Some(Ok(portal)) = portal {
-                let _ = ready.send(portal);
+    /// tgtd with one unit.
+    pub fn tgtd(store: TgtStore) -> Result<Self, DutError> {
+        let tgtd = Tgtd::start(None)?;
+        let image = tgtd.folder.path().join("lun.img").display().to_string();
+        let backing = match store {
+            TgtStore::Null => vec!["--bstype", "null", "--backing-store", "/dev/zero"],
+            TgtStore::File => {
+                File::create(&image)
+                    .and_then(|file| file.set_len(64 << 20))
+                    .map_err(DutError::io("make a file for tgtd"))?;
+                vec!["--backing-store", &image]
             }
+        };
+        let target = ["--mode", "target", "--tid", "1"];
+        let unit = [
+            "--mode",
+            "logicalunit",
+            "--tid",
+            "1",
+            "--lun",
+            "1",
+            "--op",
+            "new",
+        ];
+        for call in [
+            [&target[..], &["--op", "new", "-T", TARGET]].concat(),
+            [&unit[..], &backing].concat(),
+            [&target[..], &["--op", "bind", "-I", "ALL"]].concat(),
+        ] {
+            tgtd.admin(&call).map_err(|why| DutError::Probe {
+                what: "tgtadm".to_owned(),
+                why,
+            })?;
         }
-    });
-    readiness.recv_timeout(START_LIMIT).ok()
-}
+        Ok(Self {
+            process: tgtd.process,
+            portal: tgtd.portal,
+            lun: 1,
+            _folder: tgtd.folder,
+        })
+    }
 
-fn tgtadm(socket: &Path, arguments: &[&str]) -> io::Result<()> {
-    let output = Command::new(sbin("tgtadm"))
-        .args(["--lld", "iscsi"])
-        .args(arguments)
-        .env("TGT_IPC_SOCKET", socket)
-        .output()?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned())),
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Memory it holds, in bytes.
+    pub fn resident_bytes(&self) -> io::Result<u64> {
+        self.process.resident_bytes()
+    }
+
+    /// How it ended, if it did.
+    pub fn death(&self) -> Option<String> {
+        self.process.death()
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub fn kill(&self) -> io::Result<()> {
+        self.process.kill()
+    }
+
+    /// SIGTERM, which must end it within `limit` and without complaint.
+    pub fn terminate(&self, limit: Duration) -> Result<(), String> {
+        self.process.end_within(limit)
+    }
+
+    /// What it said on standard error.
+    pub fn log(&self) -> String {
+        self.process.log()
     }
 }

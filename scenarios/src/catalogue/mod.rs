@@ -70,16 +70,28 @@ mod tests {
             assert!(seen.insert(id), "{id} is there twice");
             // RFC 7143 4.2.7.2: what an IQN may hold; the id becomes part of one.
             let fits = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit();
-            assert!(id.chars().all(|char| fits(char) || ".-".contains(char)), "{id}");
+            assert!(
+                id.chars().all(|char| fits(char) || ".-".contains(char)),
+                "{id}"
+            );
             assert!(id.contains('.') && id.len() <= 100, "{id}");
         }
     }
 
     #[test]
     fn every_requirement_is_a_sentence_with_a_place() {
-        for Scenario { id, clause, requirement, .. } in all() {
+        for Scenario {
+            id,
+            clause,
+            requirement,
+            ..
+        } in all()
+        {
             assert!(!clause.is_empty(), "{id}");
-            assert!(requirement.ends_with('.') && requirement.len() > 20, "{id}: {requirement}");
+            assert!(
+                requirement.ends_with('.') && requirement.len() > 20,
+                "{id}: {requirement}"
+            );
         }
     }
 }

@@ -9,10 +9,10 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::process::Process;
 use super::{Dut, DutError, LUN_BYTES, Running, chap_target, closed_target, ground, names};
 use crate::binaries;
 use crate::context::{ChapTarget, ClosedTarget, Ground};
+use crate::process::Process;
 use crate::scenario::{Need, Scenario};
 
 /// What the LUNs are kept in.

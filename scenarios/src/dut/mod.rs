@@ -6,7 +6,6 @@ mod external;
 mod glintd;
 mod in_process;
 mod probe;
-mod process;
 mod tgt;
 
 use std::collections::BTreeSet;
@@ -104,7 +103,7 @@ pub enum DutError {
 }
 
 impl DutError {
-    fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Io { doing, source }
     }

@@ -3,19 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use initiator_sim::LoginOptions;
 use iscsi::Lun;
-use tempfile::TempDir;
 
 use super::probe::probe;
-use super::process::Process;
 use super::{Dut, DutError, LUN_BYTES, Running, chap_target, closed_target, ground, names};
 use crate::context::{ChapTarget, Ground};
 use crate::scenario::{Need, Scenario};
+use crate::tgtd::Tgtd;
 
 /// The first logical unit: 0 is tgtd's own controller.
 const LUN: u16 = 1;
@@ -34,45 +31,18 @@ impl Dut for TgtDut {
     }
 
     fn start(&self, scenarios: &[Scenario]) -> Result<Box<dyn Running>, DutError> {
-        let program = sbin("tgtd");
-        if !program.exists() {
-            let remedy = "install the package tgt";
-            return Err(DutError::Missing {
-                program: "tgtd".to_owned(),
-                remedy,
-            });
-        }
-        let folder = tempfile::tempdir().map_err(DutError::io("make a folder for tgtd"))?;
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let portal = free.map_err(DutError::io("find a free port"))?;
-        let socket = folder.path().join("tgtd");
-        let mut command = Command::new(program);
-        command
-            .args(["-f", "--iscsi", &format!("portal={portal}")])
-            .env("TGT_IPC_SOCKET", &socket);
-        let (process, _) = Process::start("tgtd", command, &self.log)?;
-        let admin = Admin {
-            socket,
-            folder: folder.path().to_owned(),
-        };
+        let tgtd = Tgtd::start(Some(&self.log))?;
         let mut targets = Targets {
-            admin: &admin,
+            tgtd: &tgtd,
             last: 0,
         };
-        for (index, scenario) in scenarios.iter().enumerate() {
-            let made = targets.of_scenario(scenario);
-            if index == 0 {
-                // The first calls find nobody home: it is still starting.
-                process.await_ready(|| match &made {
-                    Ok(()) => Ok(()),
-                    Err(_) => targets.of_scenario(scenario),
-                })?;
-            } else {
-                made.map_err(|why| DutError::Probe {
+        for scenario in scenarios {
+            targets
+                .of_scenario(scenario)
+                .map_err(|why| DutError::Probe {
                     what: "tgtadm".to_owned(),
                     why,
                 })?;
-            }
         }
         let mut capabilities = BTreeSet::from([
             Need::Chap,
@@ -84,33 +54,25 @@ impl Dut for TgtDut {
         if let Some(first) = scenarios.first() {
             let (target, initiator) = names(first);
             let options = LoginOptions::new(&target).initiator(&initiator);
-            capabilities.extend(probe(portal, &options, Lun::from_number(LUN))?.negotiable);
+            capabilities.extend(probe(tgtd.portal, &options, Lun::from_number(LUN))?.negotiable);
         }
-        Ok(Box::new(Tgtd {
-            process,
-            portal,
-            capabilities,
-            _folder: folder,
-        }))
+        Ok(Box::new(Started { tgtd, capabilities }))
     }
 }
 
 #[derive(Debug)]
-struct Tgtd {
-    process: Process,
-    portal: SocketAddr,
+struct Started {
+    tgtd: Tgtd,
     capabilities: BTreeSet<Need>,
-    /// Holds its socket and the files of the LUNs.
-    _folder: TempDir,
 }
 
-impl Running for Tgtd {
+impl Running for Started {
     fn capabilities(&self) -> &BTreeSet<Need> {
         &self.capabilities
     }
 
     fn ground(&self, scenario: &Scenario) -> Ground {
-        ground(self.portal, scenario, LUN)
+        ground(self.tgtd.portal, scenario, LUN)
     }
 
     fn is_shared(&self) -> bool {
@@ -118,11 +80,11 @@ impl Running for Tgtd {
     }
 
     fn pid(&self) -> Option<u32> {
-        Some(self.process.pid())
+        Some(self.tgtd.process.pid())
     }
 
     fn death(&self) -> Option<String> {
-        self.process.death()
+        self.tgtd.process.death()
     }
 
     /// tgtd answers SIGTERM only without targets; it holds nothing that matters, so it is killed.
@@ -133,7 +95,7 @@ impl Running for Tgtd {
 
 /// Makes targets, numbered from 1.
 struct Targets<'a> {
-    admin: &'a Admin,
+    tgtd: &'a Tgtd,
     last: u32,
 }
 
@@ -153,10 +115,10 @@ impl Targets<'_> {
     fn make(&mut self, name: &str, who: &[&str]) -> Result<(), String> {
         let tid = (self.last + 1).to_string();
         let target = ["--mode", "target", "--tid", &tid];
-        self.admin
-            .run(&[&target[..], &["--op", "new", "--targetname", name]].concat())?;
+        self.tgtd
+            .admin(&[&target[..], &["--op", "new", "--targetname", name]].concat())?;
         self.last += 1;
-        let image = self.admin.folder.join(format!("{tid}.img"));
+        let image = self.tgtd.folder.path().join(format!("{tid}.img"));
         File::create(&image)
             .and_then(|file| file.set_len(LUN_BYTES))
             .map_err(|error| format!("{}: {error}", image.display()))?;
@@ -171,10 +133,10 @@ impl Targets<'_> {
             "--lun",
             &lun,
         ];
-        self.admin
-            .run(&[&unit[..], &["--backing-store", &image]].concat())?;
-        self.admin
-            .run(&[&target[..], &["--op", "bind"], who].concat())
+        self.tgtd
+            .admin(&[&unit[..], &["--backing-store", &image]].concat())?;
+        self.tgtd
+            .admin(&[&target[..], &["--op", "bind"], who].concat())
     }
 
     /// Accounts are the daemon's, bound to targets; the first use makes them.
@@ -188,39 +150,11 @@ impl Targets<'_> {
         for (user, secret) in pairs {
             let new = [&account[..], &["new", "--user", user, "--password", secret]].concat();
             // It exists already from the second scenario on.
-            let _ = self.admin.run(&new);
+            let _ = self.tgtd.admin(&new);
         }
         let bind = [&account[..], &["bind", "--tid", &tid, "--user"]].concat();
-        self.admin.run(&[&bind[..], &[&chap.user]].concat())?;
-        self.admin
-            .run(&[&bind[..], &[&chap.mutual_user, "--outgoing"]].concat())
+        self.tgtd.admin(&[&bind[..], &[&chap.user]].concat())?;
+        self.tgtd
+            .admin(&[&bind[..], &[&chap.mutual_user, "--outgoing"]].concat())
     }
-}
-
-/// tgtadm, talking to our tgtd.
-struct Admin {
-    socket: PathBuf,
-    folder: PathBuf,
-}
-
-impl Admin {
-    fn run(&self, arguments: &[&str]) -> Result<(), String> {
-        let output = Command::new(sbin("tgtadm"))
-            .args(["--lld", "iscsi"])
-            .args(arguments)
-            .env("TGT_IPC_SOCKET", &self.socket)
-            .output()
-            .map_err(|error| format!("tgtadm: {error}"))?;
-        match output.status.success() {
-            true => Ok(()),
-            false => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                Err(format!("tgtadm {}: {}", arguments.join(" "), said.trim()))
-            }
-        }
-    }
-}
-
-fn sbin(program: &str) -> PathBuf {
-    Path::new("/usr/sbin").join(program)
 }

@@ -14,7 +14,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 use initiator_sim::IscsiUrl;
 
 use super::{Device, Folder, Played, matches, run, table};
+use crate::binaries;
 use crate::catalogue;
+use crate::contest::{self, Contest};
 use crate::dut::{Dut, ExternalDut, InProcessDut, ProcessDut, Store, TgtDut};
 use crate::record;
 use crate::report::{self, Run};
@@ -43,6 +45,31 @@ enum Command {
     Run(Box<RunArguments>),
     /// List all scenarios with the requirement each one checks.
     List,
+    /// Measure what protocol costs: glintd, tgt where it is installed, and a bare TCP echo, by
+    /// turns. Build with --release.
+    Bench(BenchArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct BenchArguments {
+    /// Rounds; each measures everybody once.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Commands in flight.
+    #[arg(long, default_value_t = 32)]
+    depth: u16,
+    /// Bytes per command.
+    #[arg(long, default_value_t = 4096)]
+    block_size: u32,
+    /// Reads among the commands, in percent.
+    #[arg(long, default_value_t = 100)]
+    read: u8,
+    /// The glintd to measure, instead of building one.
+    #[arg(long, value_name = "PATH")]
+    glintd: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -102,8 +129,48 @@ pub fn main() -> ExitCode {
     let code = match Arguments::parse().command {
         Command::List => list(&catalogue::all()),
         Command::Run(arguments) => start(&arguments),
+        Command::Bench(arguments) => bench(&arguments),
     };
     ExitCode::from(code)
+}
+
+fn bench(arguments: &BenchArguments) -> u8 {
+    if cfg!(debug_assertions) {
+        eprintln!("a debug build measures nothing: cargo run --release -p scenarios -- bench");
+    }
+    let result = contest(arguments).and_then(|contest| {
+        let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+        let standings = runtime.block_on(contest::run(&contest));
+        standings.map_err(|error| error.to_string())
+    });
+    match result {
+        Ok(standings) => {
+            say(&contest::table(&standings));
+            CONFORMS
+        }
+        Err(why) => {
+            eprintln!("{why}");
+            ENVIRONMENT
+        }
+    }
+}
+
+fn contest(arguments: &BenchArguments) -> Result<Contest, String> {
+    let built =
+        |package, binary| binaries::built(package, binary).map_err(|error| error.to_string());
+    let glintd = match &arguments.glintd {
+        Some(path) => path.clone(),
+        None => built("target", "glintd")?,
+    };
+    Ok(Contest {
+        glintd,
+        initiator: built("initiator-sim", "initiator-sim")?,
+        rounds: arguments.rounds,
+        seconds: arguments.seconds,
+        depth: arguments.depth,
+        block_bytes: arguments.block_size,
+        read_percent: arguments.read,
+    })
 }
 
 fn list(scenarios: &[Scenario]) -> u8 {

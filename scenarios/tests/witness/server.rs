@@ -51,15 +51,10 @@ impl Server {
 
     /// SIGTERM, which must end a target in time and without complaint. Whatever a trial did, the
     /// target has to survive it: call this last.
-    pub(crate) fn stop(mut self) -> Result<(), Failed> {
-        if !self.process.is_alive()? {
-            return Err(format!("the target died by itself\n{}", self.log()).into());
-        }
-        match self.process.terminate(STOP_LIMIT)? {
-            Some(status) if status.success() => Ok(()),
-            Some(status) => Err(format!("SIGTERM ended in {status}\n{}", self.log()).into()),
-            None => Err(format!("SIGTERM did not end the target\n{}", self.log()).into()),
-        }
+    pub(crate) fn stop(self) -> Result<(), Failed> {
+        self.process
+            .terminate(STOP_LIMIT)
+            .map_err(|why| format!("{why}\n{}", self.log()).into())
     }
 
     /// What the target said about itself.

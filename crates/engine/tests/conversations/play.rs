@@ -15,7 +15,7 @@ use engine::{
     ChapCredential, ConnId, InitiatorAccess, NodeConfig, PortalAddress, TargetConfig, UnitId,
 };
 use iscsi::pdu::{
-    DataOut, LoginRequest, LogoutRequest, NopOut, Request, Response, ScsiCommand, Snack,
+    DataOut, LoginRequest, LogoutRequest, NopOut, Response, ScsiCommand, Snack,
     TaskManagementRequest, TextRequest,
 };
 use iscsi::{

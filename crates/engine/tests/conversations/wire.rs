@@ -216,8 +216,4 @@ impl Wire {
         }
         self.window = Some(window);
     }
-
-    pub(crate) fn max_cmd_sn(&self) -> Option<Serial> {
-        self.window.map(|(_, max)| max)
-    }
 }

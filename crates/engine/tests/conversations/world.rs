@@ -287,7 +287,8 @@ impl World {
     /// A connection comes to a session that exists, or did.
     fn arrive(&mut self, id: SessionId, handover: Box<Handover>) {
         let conn = handover.conn;
-        if !self.sessions.get(&id).is_some_and(|running| !running.over) {
+        let session = self.sessions.get(&id);
+        if session.is_none_or(|running| running.over) {
             if let Some(refused) = self.conns.remove(&conn) {
                 self.gone.insert(conn, refused.wire);
             }
@@ -420,14 +421,15 @@ impl World {
             Op::Read { at, mut buffer } => {
                 let at = at as usize;
                 let len = buffer.len();
-                assert!(len > 0 && len % 512 == 0 && at % 512 == 0);
+                assert!(len > 0 && len.is_multiple_of(512) && at.is_multiple_of(512));
                 let image = self.disks.bytes(held.unit, at, len);
                 buffer.bytes_mut().copy_from_slice(image);
                 Some(buffer)
             }
             Op::Write { at, buffer, .. } => {
                 let at = at as usize;
-                assert!(!buffer.is_empty() && buffer.len() % 512 == 0 && at % 512 == 0);
+                assert!(!buffer.is_empty() && buffer.len().is_multiple_of(512));
+                assert!(at.is_multiple_of(512));
                 if outcome.is_ok() {
                     let image = self.disks.bytes(held.unit, at, buffer.len());
                     image.copy_from_slice(buffer.bytes());

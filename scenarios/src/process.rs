@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::DutError;
+use crate::dut::DutError;
 
 /// From start to readiness.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -24,7 +24,7 @@ const LOG_BYTES: u64 = 16 * 1024;
 
 /// A child of ours. Dropped, it is killed.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     program: String,
     child: Mutex<Child>,
     log: PathBuf,
@@ -35,7 +35,7 @@ pub(super) struct Process {
 impl Process {
     /// Starts `command` with its standard error appended to `log`. Lines of standard output that
     /// `listening on ADDRESS` introduces arrive at the receiver.
-    pub(super) fn start(
+    pub(crate) fn start(
         program: &str,
         mut command: Command,
         log: &Path,
@@ -79,7 +79,7 @@ impl Process {
     }
 
     /// Waits until it says where it listens.
-    pub(super) fn await_portal(
+    pub(crate) fn await_portal(
         &self,
         portals: &Receiver<SocketAddr>,
     ) -> Result<SocketAddr, DutError> {
@@ -96,7 +96,7 @@ impl Process {
     }
 
     /// Tries until `ready` says so.
-    pub(super) fn await_ready<T>(
+    pub(crate) fn await_ready<T>(
         &self,
         mut ready: impl FnMut() -> Result<T, String>,
     ) -> Result<T, DutError> {
@@ -124,37 +124,63 @@ impl Process {
         }
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child().id()
     }
 
     /// How it ended, if it did.
-    pub(super) fn death(&self) -> Option<String> {
+    pub(crate) fn death(&self) -> Option<String> {
         let status = self.child().try_wait().ok().flatten()?;
         Some(format!("{} ended: {status}", self.program))
     }
 
+    /// Everything it said on standard error.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// The last lines of its log.
-    pub(super) fn log_end(&self) -> String {
+    pub(crate) fn log_end(&self) -> String {
         end_of(&self.log, self.log_from).unwrap_or_default()
     }
 
-    /// SIGTERM, then SIGKILL.
-    pub(super) fn end(&self) -> Result<(), String> {
+    /// Memory it holds, in bytes (`VmRSS`).
+    pub(crate) fn resident_bytes(&self) -> io::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+        kib.map(|kib| kib << 10)
+            .ok_or_else(|| io::Error::other("no VmRSS"))
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub(crate) fn kill(&self) -> io::Result<()> {
+        let mut child = self.child();
+        child.kill()?;
+        child.wait().map(|_| ())
+    }
+
+    /// SIGTERM, which must end it in time and without complaint.
+    pub(crate) fn end_within(&self, limit: Duration) -> Result<(), String> {
         if let Some(death) = self.death() {
             return Err(death);
         }
         let pid = rustix::process::Pid::from_child(&self.child());
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)
             .map_err(|error| format!("{}: {error}", self.program))?;
-        match self.wait(END_LIMIT) {
+        match self.wait(limit) {
             Some(status) if status.success() => Ok(()),
             Some(status) => Err(format!("{} after SIGTERM: {status}", self.program)),
             None => Err(format!(
-                "{} is still there {END_LIMIT:?} after SIGTERM",
+                "{} is still there {limit:?} after SIGTERM",
                 self.program
             )),
         }
+    }
+
+    /// The same, within the ordinary time.
+    pub(crate) fn end(&self) -> Result<(), String> {
+        self.end_within(END_LIMIT)
     }
 
     fn wait(&self, limit: Duration) -> Option<ExitStatus> {
