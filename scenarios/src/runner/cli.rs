@@ -74,7 +74,7 @@ struct BenchArguments {
 
 #[derive(Debug, clap::Args)]
 struct RunArguments {
-    /// Play against a target that runs: iscsi://[user%secret@]host[:port]/iqn.…/lun
+    /// Play against a target that runs: `iscsi://[user%secret@]host[:port]/iqn.…/lun`
     #[arg(long, value_name = "URL", conflicts_with_all = ["glintd", "store", "dut"])]
     against: Option<IscsiUrl>,
     /// With --against: the LUN may be overwritten.

@@ -145,7 +145,7 @@ fn odd_pdus() {
             }
             match dice.below(6) {
                 0 => world.pass(Duration::from_millis(dice.below(4000) as u64)),
-                1 if world.held_count() > 0 => world.answer(Err(Fault::Unreachable)),
+                1 if world.held_count() > 0 => world.answer(0, Err(Fault::Unreachable)),
                 2 => {}
                 _ => world.settle(),
             }

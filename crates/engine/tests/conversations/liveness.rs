@@ -103,3 +103,20 @@ fn an_initiator_that_leaves_takes_its_tasks_along() {
          W> sessions n=1 | B> ok | W> sessions n=0",
     );
 }
+
+/// A payload that was read straight to its place, and only in part, gives its memory back.
+#[test]
+fn a_connection_lost_in_the_middle_of_a_payload() {
+    check(
+        "I> in | I> write itt=1 blocks=256 | T> r2t | I> data itt=1 ttt=last len=128k F | I> keep back=1000
+         T> nothing | W> cut",
+    );
+    check(
+        "I> in InitialR2T=No | I> write itt=1 blocks=128 imm=64k | I> keep back=1000 | T> nothing | W> cut",
+    );
+    // And if its task is aborted meanwhile.
+    check(
+        "I> in | I2> in isid=2 | I> write itt=1 blocks=256 | T> r2t | I> data itt=1 ttt=last len=128k
+         I> keep back=1000 | T> nothing | I2> tmf lun-reset | T2> tmf response=0 | W> cut",
+    );
+}

@@ -179,6 +179,7 @@ impl Play {
             "snack" => self.say_snack(label, words),
             "pdu" => self.say_opcode(label, words),
             "spoil" => self.wire(label).spoil(),
+            "keep" => self.wire(label).keep_back(words.u32("back", 0) as usize),
             _ => panic!("initiators do not {}", words.verb),
         }
     }
@@ -577,8 +578,8 @@ impl Play {
         match words.verb {
             "hold" => self.world.hold = true,
             "go" => self.world.hold = false,
-            "ok" => self.world.answer(Ok(())),
-            "fail" => self.world.answer(Err(fault(words.all()[0]))),
+            "ok" => self.world.answer(words.u32("nth", 0) as usize, Ok(())),
+            "fail" => self.world.answer(0, Err(fault(words.all()[0]))),
             "has" => assert_eq!(self.world.held_count(), words.u32("tickets", 0) as usize),
             "fill" => {
                 let image = self.world.disks.bytes(unit, start, len);
@@ -604,6 +605,7 @@ impl Play {
         let label = words.u32("of", 1);
         match words.verb {
             "pass" => self.world.pass(seconds(words)),
+            "mail" => self.world.mail_stops = words.has("stops"),
             "shutdown" => self.world.shut_down(seconds(words)),
             "cut" => {
                 let conn = self.actor(label).conn;

@@ -187,3 +187,11 @@ fn many_reinstatements_at_once() {
          W> pass s=1 | T> hush | T2> hush | T3> hush | T4> hush | W> pass s=40 | T> hush | T2> hush | T3> hush | T4> hush"
     ));
 }
+
+/// Whichever comes first, the login hears of it at once.
+#[test]
+fn a_join_and_a_logout_at_the_same_time() {
+    check(&format!(
+        "I> in | I> logout | I2> connect | I2> login T csg=1 nsg=3 tsih=1 {NAMES} | T2> login | T> hush"
+    ));
+}

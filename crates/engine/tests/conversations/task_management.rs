@@ -162,3 +162,30 @@ fn a_reset_waits_for_an_answered_flush() {
          B> ok | T> tmf itt=2 response=0",
     );
 }
+
+/// Functions that wait are told apart, however many came in between.
+#[test]
+fn a_reset_is_not_taken_for_another() {
+    let many = "I> tmf clear-task-set lun=1 | T> tmf response=0\n".repeat(255);
+    check(&format!(
+        "I> in | I2> in isid=2 | B> hold | I2> read itt=1 | T2> nothing | I> tmf lun-reset itt=2 | T> nothing
+         {many} I> read lun=1 itt=3 | I> tmf lun-reset lun=1 itt=4 | T> nothing
+         B> ok nth=1 | T> tmf itt=4 response=0 | T> nothing | B> ok | T> tmf itt=2 response=0"
+    ));
+}
+
+/// Storage may answer before the news of the reset has come.
+#[test]
+fn a_write_that_a_reset_overtook_is_not_answered() {
+    check(
+        "I> in | I2> in isid=2 | B> hold | I2> write itt=1 imm=512 | I2> read itt=2 | T2> nothing | W> mail stops
+         I> tmf lun-reset itt=1 | T> nothing | B> ok | T2> nothing | B> ok | T2> nothing
+         W> mail goes | T> tmf itt=1 response=0 | T2> nothing",
+    );
+    // And what it would still have asked of storage is not begun.
+    check(
+        "I> in | I2> in isid=2 | I2> write itt=1 fill=1 | T2> r2t | W> mail stops
+         I> tmf lun-reset itt=1 | T> tmf response=0 | I2> answer fill=1 | T2> nothing | B> clean | W> mail goes
+         T2> nothing",
+    );
+}

@@ -389,3 +389,22 @@ fn unsolicited_writes_without_memory_find_the_task_set_full() {
          I> data itt=3 off=512 len=512 F | T> status itt=3 task-set-full | B> ok | T> data-in itt=1 S",
     );
 }
+
+#[test]
+fn a_write_that_fails_waits_for_its_other_tickets() {
+    check(
+        "I> in MaxBurstLength=1048576 MaxOutstandingR2T=2 | B> hold | I> write itt=1 blocks=4096
+         T> r2t off=0 len=1048576 | I> answer seg=256k | T> r2t off=1048576 | I> answer seg=256k
+         B> has tickets=2 | B> fail write | T> nothing | B> ok | T> status itt=1 sense=03/0c/00",
+    );
+}
+
+#[test]
+fn no_r2t_asks_for_more_than_one_ticket_takes() {
+    check(
+        "I> in InitialR2T=No FirstBurstLength=65536 MaxBurstLength=1048576
+         I> write itt=1 blocks=4096 imm=512 noF fill=5 | I> data itt=1 off=512 len=65024 F fill=5
+         T> r2t off=65536 len=983040 | I> answer fill=5 | T> r2t off=1048576 len=1048576 | I> answer fill=5
+         T> status itt=1 good | B> holds blocks=4096 fill=5",
+    );
+}

@@ -96,3 +96,15 @@ fn opcodes_there_are_not() {
 fn more_data_than_was_declared_ends_the_session() {
     check("I> in | I> pdu op=0x40 len=300000 | T> closed | W> sessions n=0");
 }
+
+/// The place of a command is free when its status goes out, which tells so itself.
+#[test]
+fn a_status_opens_the_window_again() {
+    let mut config = config();
+    config.queue_depth = 1;
+    check_with(
+        config,
+        "I> in MaxRecvDataSegmentLength=512 | I> read itt=1 blocks=2 | T> data-in exp=4 !S | T> data-in S exp=4 max=4
+         T> nothing | I> write itt=2 | T> r2t | I> answer | T> status good | T> nothing",
+    );
+}

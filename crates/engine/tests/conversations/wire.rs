@@ -90,6 +90,12 @@ impl Wire {
         *last ^= 0xff;
     }
 
+    /// The last bytes of what was said stay behind.
+    pub(crate) fn keep_back(&mut self, bytes: usize) {
+        let left = self.sending.len() - bytes;
+        self.sending.truncate(left);
+    }
+
     /// Bytes from the target.
     pub(crate) fn hear(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {

@@ -140,37 +140,6 @@ pub(crate) fn tell(heard: &Heard) -> Vec<String> {
             .field("max", p.max_cmd_sn)
             .field("status", format!("{:04x}", p.status.0))
             .text(data),
-        Response::ScsiResponse(p) => {
-            let line = line
-                .word("status")
-                .itt(p.itt)
-                .word(status(p.status))
-                .field("pdus", p.exp_data_sn)
-                .residual(p.overflow, p.underflow, p.residual);
-            if data.is_empty() {
-                return line.0;
-            }
-            assert_eq!(data[..2], 18_u16.to_be_bytes(), "SenseLength");
-            assert_eq!(data.len(), 20);
-            let (key, asc, ascq) = (data[4], data[14], data[15]);
-            line.word(format!("sense={key:02x}/{asc:02x}/{ascq:02x}"))
-        }
-        Response::DataIn(p) => line
-            .word("data-in")
-            .itt(p.itt)
-            .field("sn", p.data_sn)
-            .field("off", p.buffer_offset)
-            .field("len", data.len())
-            .flag(p.is_final, "F")
-            .flag(p.has_status, "S")
-            .residual(p.overflow, p.underflow, p.residual),
-        Response::R2t(p) => line
-            .word("r2t")
-            .itt(p.itt)
-            .field("sn", p.r2t_sn)
-            .field("off", p.buffer_offset)
-            .field("len", p.desired_len),
-        Response::TaskManagement(p) => line.word("tmf").itt(p.itt).field("response", p.response.0),
         Response::NopIn(p) => line
             .word("nop-in")
             .itt(p.itt)
@@ -202,6 +171,47 @@ pub(crate) fn tell(heard: &Heard) -> Vec<String> {
                 .field("reason", format!("{:02x}", p.reason.0))
                 .field("exp", p.exp_cmd_sn)
         }
+        _ => tell_task(line, heard),
     }
     .0
+}
+
+/// What concerns one SCSI command.
+fn tell_task(line: Line, Heard { pdu, data }: &Heard) -> Line {
+    match pdu {
+        Response::ScsiResponse(p) => {
+            let line = line
+                .word("status")
+                .itt(p.itt)
+                .word(status(p.status))
+                .field("pdus", p.exp_data_sn)
+                .residual(p.overflow, p.underflow, p.residual);
+            if data.is_empty() {
+                return line;
+            }
+            assert_eq!(data[..2], 18_u16.to_be_bytes(), "SenseLength");
+            assert_eq!(data.len(), 20);
+            let (key, asc, ascq) = (data[4], data[14], data[15]);
+            line.word(format!("sense={key:02x}/{asc:02x}/{ascq:02x}"))
+        }
+        Response::DataIn(p) => line
+            .word("data-in")
+            .itt(p.itt)
+            .field("sn", p.data_sn)
+            .field("off", p.buffer_offset)
+            .field("len", data.len())
+            .field("exp", p.exp_cmd_sn)
+            .field("max", p.max_cmd_sn)
+            .flag(p.is_final, "F")
+            .flag(p.has_status, "S")
+            .residual(p.overflow, p.underflow, p.residual),
+        Response::R2t(p) => line
+            .word("r2t")
+            .itt(p.itt)
+            .field("sn", p.r2t_sn)
+            .field("off", p.buffer_offset)
+            .field("len", p.desired_len),
+        Response::TaskManagement(p) => line.word("tmf").itt(p.itt).field("response", p.response.0),
+        other => panic!("no words for {other:?}"),
+    }
 }

@@ -107,6 +107,8 @@ pub(crate) struct World {
     pub(crate) disks: Disks,
     /// Storage answers only when told.
     pub(crate) hold: bool,
+    /// Mail to sessions stays where it is.
+    pub(crate) mail_stops: bool,
     now: Moment,
     node: Node,
     sessions: BTreeMap<SessionId, Running>,
@@ -142,6 +144,7 @@ impl World {
             dice: Dice::new(seed),
             disks,
             hold: false,
+            mail_stops: false,
             now: Moment(1_000_000_000),
             sessions: BTreeMap::new(),
             conns: BTreeMap::new(),
@@ -224,7 +227,10 @@ impl World {
         let mut possible: Vec<_> = self
             .mail
             .iter()
-            .filter(|(_, queue)| !queue.is_empty())
+            .filter(|((_, to), queue)| {
+                let stopped = self.mail_stops && matches!(to, Entity::Session(_));
+                !queue.is_empty() && !stopped
+            })
             .map(|((from, to), _)| Step::Deliver(*from, *to))
             .collect();
         for (id, conn) in &mut self.conns {
@@ -276,7 +282,11 @@ impl World {
                 }
             }
             (Entity::Session(id), Mail::Session(message)) => {
-                return self.tell_session(id, Input::Message(message));
+                // One that has ended hears nothing any more.
+                if self.sessions.get(&id).is_some_and(|running| !running.over) {
+                    self.tell_session(id, Input::Message(message));
+                }
+                return;
             }
             (Entity::Session(id), Mail::Arrived(handover)) => return self.arrive(id, handover),
             _ => panic!("mail that is nobody's"),
@@ -409,10 +419,10 @@ impl World {
         }
     }
 
-    /// Storage answers the oldest ticket.
-    pub(crate) fn answer(&mut self, outcome: Result<(), Fault>) {
-        assert!(!self.held.is_empty(), "storage has no ticket");
-        self.complete(0, outcome);
+    /// Storage answers a ticket; 0 is the oldest.
+    pub(crate) fn answer(&mut self, place: usize, outcome: Result<(), Fault>) {
+        assert!(place < self.held.len(), "storage has no such ticket");
+        self.complete(place, outcome);
     }
 
     fn complete(&mut self, place: usize, outcome: Result<(), Fault>) {
@@ -612,7 +622,7 @@ impl World {
 
     /// Everybody goes home: after that nothing may be left, whatever happened before.
     pub(crate) fn wind_up(&mut self) {
-        self.hold = false;
+        (self.hold, self.mail_stops) = (false, false);
         let conns: Vec<_> = self.conns.keys().copied().collect();
         for conn in conns {
             self.lose(conn);
