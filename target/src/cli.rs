@@ -114,7 +114,12 @@ fn start(serve: &Serve) -> ExitCode {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(serve_until_told(config)),
+        Ok(runtime) => {
+            let code = runtime.block_on(serve_until_told(config));
+            // Not waiting for threads that hang in storage: that was done, as long as it is of use.
+            runtime.shutdown_background();
+            code
+        }
         Err(why) => {
             eprintln!("cannot start: {why}");
             ExitCode::from(ENVIRONMENT)

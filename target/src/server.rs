@@ -28,6 +28,9 @@ const BACKLOG: i32 = 4096;
 /// How long flushing all images at the end may take before we give up on it.
 const FLUSH_WAIT: Duration = Duration::from_secs(30);
 
+/// How long images may take to close: they wait for operations nobody waits for any more.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
 /// How long tasks that were told to stop may take: they are a poll away from it.
 const STOP_WAIT: Duration = Duration::from_secs(2);
 
@@ -138,9 +141,11 @@ impl Server {
     ///
     /// # Errors
     /// Names the images whose last flush failed.
-    pub async fn shutdown(self) -> Result<(), Vec<String>> {
-        for listener in &self.listeners {
+    pub async fn shutdown(mut self) -> Result<(), Vec<String>> {
+        for listener in &mut self.listeners {
             listener.abort();
+            // Over it is only now: no connection comes after those that are told to leave.
+            listener.await.ok();
         }
         let grace = self.shutdown_grace;
         let directory = &self.shell.directory;
@@ -153,6 +158,8 @@ impl Server {
         {
             tracing::warn!("some sessions did not end in time and are abandoned");
         }
+        // Nobody writes any more, so the flush covers everything.
+        self.stop_tasks().await;
         let units = Arc::clone(&self.shell.units);
         let flush = tokio::task::spawn_blocking(move || {
             let failed = units
@@ -167,15 +174,25 @@ impl Server {
             Ok(Ok(failed)) => failed,
             Ok(Err(_)) | Err(_) => vec!["the last flush did not end".to_owned()],
         };
-        self.stop_tasks().await;
-        if failed.is_empty() {
-            Ok(())
-        } else {
-            Err(failed)
+        self.close().await;
+        match failed.is_empty() {
+            true => Ok(()),
+            false => Err(failed),
         }
     }
 
-    /// Images close with the last task that holds them: after this they can be opened again.
+    /// Closes the images, so that they can be opened again. One waits for its operations, which must
+    /// not hold up the caller: storage may hang.
+    async fn close(self) {
+        let shell = Arc::clone(&self.shell);
+        drop(self);
+        let closed = tokio::task::spawn_blocking(move || drop(shell));
+        if tokio::time::timeout(CLOSE_WAIT, closed).await.is_err() {
+            tracing::warn!("storage does not answer: an image is left open");
+        }
+    }
+
+    /// Ends all tasks; images close when none of them holds them.
     async fn stop_tasks(&self) {
         self.abandon();
         let stopped = async {

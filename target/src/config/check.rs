@@ -58,8 +58,8 @@ pub(super) fn check(source: &Source<'_>) -> Checked<ServerConfig> {
     Ok(config)
 }
 
-/// What TOML or the schema says, without the values it quotes: one could be a misplaced secret, and
-/// the line is shown anyway, masked.
+/// What TOML or the schema says, without the values it quotes or the line holds: one could be a
+/// misplaced secret.
 fn no_toml(source: &Source<'_>, why: &toml::de::Error) -> Refusal {
     let span = why.span().unwrap_or(0..0);
     let message = why.message().trim().replace('\n', ", ");
@@ -75,7 +75,8 @@ fn no_toml(source: &Source<'_>, why: &toml::de::Error) -> Refusal {
         true => (what, source.text.get(span.clone()).unwrap_or("")),
         false => (what.split(['"', '`']).next().unwrap_or(what).trim_end(), ""),
     };
-    Refusal::new(source, span, key, Unfit::new(what, allowed))
+    let source = source.with_unknown_keys();
+    Refusal::new(&source, span, key, Unfit::new(what, allowed))
 }
 
 const TOML_ALLOWED: &str = "TOML with the keys of docs/operating.md";

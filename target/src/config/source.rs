@@ -7,6 +7,8 @@ use std::ops::Range;
 pub(super) struct Source<'a> {
     pub(super) file: &'a str,
     pub(super) text: &'a str,
+    /// Whether its keys are ours, so that their names tell which values are secrets.
+    keys_known: bool,
 }
 
 /// A place in a file, as people count.
@@ -24,7 +26,19 @@ pub(super) struct Place {
 
 impl<'a> Source<'a> {
     pub(super) fn new(file: &'a str, text: &'a str) -> Self {
-        Self { file, text }
+        Self {
+            file,
+            text,
+            keys_known: true,
+        }
+    }
+
+    /// The same text, of which nobody knows what it means: no value of it is shown.
+    pub(super) fn with_unknown_keys(&self) -> Self {
+        Self {
+            keys_known: false,
+            ..*self
+        }
     }
 
     pub(super) fn place(&self, span: Range<usize>) -> Place {
@@ -36,8 +50,11 @@ impl<'a> Source<'a> {
             .find('\n')
             .map_or(self.text.len(), |len| start + len);
         let end = self.boundary(span.end).clamp(start, line_end);
-        let masked = masked(self.text);
-        let shown: String = masked[line_start..line_end].trim_end().to_owned();
+        let line = match self.keys_known {
+            true => masked(self.text)[line_start..line_end].to_owned(),
+            false => without_value(&self.text[line_start..line_end]),
+        };
+        let shown = line.trim_end().to_owned();
         Place {
             line: self.text[..start].matches('\n').count() + 1,
             column: self.text[line_start..start].chars().count() + 1,
@@ -75,6 +92,18 @@ fn masked(text: &str) -> String {
         }));
     }
     out
+}
+
+/// A line with everything but its keys replaced, byte for byte: any value may be a secret under a
+/// misspelt key, and a line without a key the rest of one.
+fn without_value(line: &str) -> String {
+    let is_header = line.trim_start().starts_with('[') && !line.contains(['"', '\'']);
+    let shown = match line.find('=') {
+        _ if is_header => line.len(),
+        Some(equals) => equals + 1,
+        None => 0,
+    };
+    line[..shown].to_owned() + &"*".repeat(line.trim_end().len().saturating_sub(shown))
 }
 
 /// Where a secret begins in a line: after `secret =`, and after `chap =` or `mutual =` where no

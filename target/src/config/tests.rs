@@ -356,6 +356,15 @@ fn secrets_are_never_told() {
         ),
         ("user = \"joe\", ", ""),
         ("\"battery-staple-2\"", "\"correct-horse-1\""),
+        // Misspelt: nothing on the line says that this is one.
+        ("secret = \"correct", "secrte = \"correct"),
+        ("chap = {", "cahp = {"),
+        (
+            "chap = { user = \"joe\", secret =",
+            "chap = { a = 1, user = \"joe\", zecret =",
+        ),
+        ("secret = \"correct-horse-1\"", "secrte = correct-horse-1"),
+        ("alias = \"first\"", "secrte = \"\"\"\ncorrect-horse-1"),
     ] {
         let text = GOOD.replacen(from, to, 1);
         let refusal = ServerConfig::parse("glint.toml", &text)

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::Moment;
 use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -20,18 +21,20 @@ const EXHAUSTED_WAIT: Duration = Duration::from_millis(50);
 /// How long an evicted login takes to let go of its descriptor: one poll of its task.
 const EVICTED_WAIT: Duration = Duration::from_millis(1);
 
+/// How often at most to say so: every connection can be one too many.
+const EXHAUSTED_LOG_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Accepts until it is aborted.
 pub(crate) async fn accept(shell: Arc<Shell>, listener: TcpListener) {
-    let mut exhausted = false;
+    let mut silent_until = Moment::default();
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => {
-                exhausted = false;
-                welcome(&shell, stream, peer);
-            }
+            Ok((stream, peer)) => welcome(&shell, stream, peer),
             Err(why) if is_exhausted(&why) => {
                 let evicted = shell.directory.evict_login();
-                if !std::mem::replace(&mut exhausted, true) {
+                let now = shell.clock.now();
+                if now >= silent_until {
+                    silent_until = now.plus(EXHAUSTED_LOG_INTERVAL);
                     let then = if evicted {
                         "; the oldest login is dropped"
                     } else {

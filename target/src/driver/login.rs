@@ -205,7 +205,7 @@ impl LoginDriver {
             false if socket.is_done(now) => {
                 if let Some(socket) = self.socket.take() {
                     let conn = socket.conn;
-                    socket.finish();
+                    socket.finish(drop);
                     self.handle(now, Input::Lost { conn });
                 }
             }

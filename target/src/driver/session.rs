@@ -96,33 +96,33 @@ impl SessionDriver {
         for _ in 0..TURNS_MAX {
             let now = self.shell.clock.now();
             let mut busy = self.hear(cx, now);
+            if self.abandoned {
+                return Poll::Ready(());
+            }
             busy |= self.complete(cx, now);
-            busy |= self.look_at_clock(cx, now);
             for place in (0..self.sockets.len()).rev() {
                 busy |= self.read(cx, now, place);
             }
             busy |= self.submit(now);
             for place in (0..self.sockets.len()).rev() {
-                self.send(cx, now, place);
+                busy |= self.send(cx, now, place);
             }
             // Memory came back, and commands wait for some.
             if std::mem::take(&mut self.reclaimed) && self.session.wants_room() {
                 self.handle(now, Input::Room);
                 busy = true;
             }
-            if self.over() {
+            if self.ended && self.sockets.is_empty() {
                 return Poll::Ready(());
             }
+            // Last, so that the timer knows of every deadline this turn brought.
+            busy |= self.look_at_clock(cx, now);
             if !busy && self.submits.is_empty() {
                 return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
-    }
-
-    fn over(&self) -> bool {
-        self.abandoned || (self.ended && self.sockets.is_empty())
     }
 
     fn hear(&mut self, cx: &mut Context<'_>, now: Moment) -> bool {
@@ -149,6 +149,7 @@ impl SessionDriver {
     fn complete(&mut self, cx: &mut Context<'_>, now: Moment) -> bool {
         let mut completed = std::mem::take(&mut self.completed);
         let busy = self.completions.poll_take(cx, &mut completed);
+        self.submits.answered(completed.len());
         for completion in completed.drain(..) {
             self.handle(now, Input::Completed(completion));
         }
@@ -208,7 +209,8 @@ impl SessionDriver {
         !self.submits.is_empty()
     }
 
-    fn send(&mut self, cx: &mut Context<'_>, now: Moment, place: usize) {
+    /// Sends what goes; whether that was the end of the connection.
+    fn send(&mut self, cx: &mut Context<'_>, now: Moment, place: usize) -> bool {
         let socket = &mut self.sockets[place];
         let (session, reclaimed) = (&mut self.session, &mut self.reclaimed);
         let sent = socket.poll_send(cx, |slice| {
@@ -217,12 +219,15 @@ impl SessionDriver {
         });
         if sent.is_err() || socket.overflowed() {
             self.lose(now, place);
+            true
         } else if socket.is_done(now) {
-            let mut socket = self.sockets.swap_remove(place);
+            let socket = self.sockets.swap_remove(place);
             let conn = socket.conn;
-            socket.discard(|slice| self.reclaim(slice));
-            socket.finish();
+            socket.finish(|slice| self.reclaim(slice));
             self.handle(now, Input::Lost { conn });
+            true
+        } else {
+            false
         }
     }
 
@@ -297,15 +302,36 @@ impl SessionDriver {
 
 impl Drop for SessionDriver {
     /// However it ends, nobody talks to it any more; and should it panic, its units and the node
-    /// forget it.
+    /// forget it, once nothing it gave to storage can land any more.
     fn drop(&mut self) {
         self.shell.directory.remove_session(self.id);
         if std::thread::panicking() {
             tracing::error!("bug: a session panicked; its connection is closed");
-            self.shell.units.detach(Nexus(self.id.0));
-            self.shell
-                .directory
-                .tell_node(ToNode::SessionEnded(self.id));
+            let (shell, id) = (Arc::clone(&self.shell), self.id);
+            let (completions, left) = (Arc::clone(&self.completions), self.submits.in_flight());
+            let forget = async move {
+                drained(&completions, left).await;
+                shell.units.detach(Nexus(id.0));
+                shell.directory.tell_node(ToNode::SessionEnded(id));
+            };
+            // Without a runtime everybody is gone, and a panic here would end the process.
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(forget);
+            }
         }
+    }
+}
+
+/// Waits for `left` more answers that nobody is interested in.
+async fn drained(completions: &Completions, mut left: usize) {
+    let mut answers = Vec::new();
+    while left > 0 {
+        poll_fn(|cx| match completions.poll_take(cx, &mut answers) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+        left = left.saturating_sub(answers.len());
+        answers.clear();
     }
 }

@@ -131,17 +131,18 @@ impl Socket {
             .is_some_and(|until| self.outbox.is_empty() || now >= until)
     }
 
-    /// Gives up what was not sent: its payloads go to `done`.
+    /// Gives up what was not sent; its payloads go to `done`.
     pub(super) fn discard(&mut self, done: impl FnMut(Slice)) {
         self.outbox.advance(self.outbox.len(), done);
     }
 
     /// Lets go of the connection so that the peer still gets what was sent: closing a socket with
     /// unread bytes would reset it, and the peer's system may then drop our last answer.
-    pub(super) fn finish(self) {
-        // Given up before everything was out: there is nothing left to wait for.
+    ///
+    /// Payloads that were not sent in time go to `done`; then there is nothing left to wait for.
+    pub(super) fn finish(mut self, done: impl FnMut(Slice)) {
         if !self.outbox.is_empty() {
-            return;
+            return self.discard(done);
         }
         if let Ok(place) = LINGERING.try_acquire() {
             tokio::spawn(async move {

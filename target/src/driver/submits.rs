@@ -12,6 +12,8 @@ pub(super) struct Submits {
     /// A session talks to few units; batches are kept for their memory.
     batches: Vec<(UnitId, Vec<(Ticket, Op)>)>,
     count: usize,
+    /// Operations that storage has and will answer later.
+    in_flight: usize,
 }
 
 impl Submits {
@@ -25,6 +27,16 @@ impl Submits {
 
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Operations that are still to be answered through `reply`.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// So many of them were.
+    pub(super) fn answered(&mut self, count: usize) {
+        self.in_flight = self.in_flight.saturating_sub(count);
     }
 
     /// Hands everything to its store. What is answered at once goes to `done`.
@@ -41,7 +53,11 @@ impl Submits {
             .filter(|(_, batch)| !batch.is_empty())
         {
             match units.store(*unit) {
-                Some(store) => store.submit(batch, done, reply),
+                Some(store) => {
+                    let (asked, answered) = (batch.len(), done.len());
+                    store.submit(batch, done, reply);
+                    self.in_flight += asked - (done.len() - answered);
+                }
                 None => done.extend(batch.drain(..).map(|(ticket, op)| gone(ticket, op))),
             }
         }

@@ -152,6 +152,29 @@ fn a_new_login_takes_the_place_of_its_session() {
     stop(running);
 }
 
+/// Nothing else wakes this session: the deadline it got while reading must.
+#[test]
+fn a_session_without_a_connection_ends_when_its_time_is_over() {
+    let running = start("mem:1MiB", |config| {
+        config.node.sessions_max = 1;
+        config.node.ping_interval = Duration::ZERO;
+        config.node.offer.time2retain = 1;
+    });
+    let mut first = Wire::login(running.portal);
+    first.settle();
+    drop(first);
+    let began = Instant::now();
+    while Wire::connect(running.portal).try_login(2).bhs.0[36] != 0 {
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "the session is still there"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(began.elapsed() >= Duration::from_millis(900), "too early");
+    stop(running);
+}
+
 #[test]
 fn an_image_in_use_and_a_taken_port_are_no_start() {
     let folder = tempfile::tempdir().expect("a folder");

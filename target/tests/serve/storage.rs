@@ -16,6 +16,14 @@ use crate::{Running, config, stop};
 struct Odd {
     disk: MemStore,
     held: Mutex<Vec<(Ticket, Op, Arc<Completions>)>>,
+    /// How long it takes to close.
+    closes_in: Duration,
+}
+
+impl Drop for Odd {
+    fn drop(&mut self) {
+        std::thread::sleep(self.closes_in);
+    }
 }
 
 const PANICS_AT: u64 = 100 * 512;
@@ -64,6 +72,10 @@ impl Store for Odd {
 }
 
 fn start() -> (Running, Arc<Odd>) {
+    start_closing_in(Duration::ZERO)
+}
+
+fn start_closing_in(closes_in: Duration) -> (Running, Arc<Odd>) {
     let settings = Settings {
         block_size: block::BlockSize::B512,
         read_only: false,
@@ -72,6 +84,7 @@ fn start() -> (Running, Arc<Odd>) {
     let odd = Arc::new(Odd {
         disk: MemStore::new(1 << 20, &settings),
         held: Mutex::default(),
+        closes_in,
     });
     let config: ServerConfig = config("mem:1MiB");
     let runtime = Runtime::new().expect("a runtime");
@@ -107,6 +120,47 @@ fn a_session_that_panics_takes_nobody_with_it() {
     again.settle();
     assert_eq!(again.read(0, 512), [0; 512]);
     stop(running);
+}
+
+#[test]
+fn nothing_of_a_session_that_panicked_lands_in_the_next() {
+    let (running, odd) = start();
+    let mut victim = Wire::login(running.portal);
+    victim.settle();
+    victim.ask_read((LATE_AT / 512) as u32, 512);
+    assert_eq!(victim.read(0, 512), [0; 512], "the late one was submitted");
+    victim.ask_read((PANICS_AT / 512) as u32, 512);
+    assert!(victim.is_closed());
+    let portal = running.portal;
+    let successor = std::thread::spawn(move || {
+        Wire::login(portal).settle();
+        Instant::now()
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    let released = Instant::now();
+    odd.release();
+    let logged_in = successor.join().expect("it logged in");
+    assert!(logged_in >= released, "it waited for the old one's ticket");
+    stop(running);
+}
+
+#[test]
+fn an_image_that_does_not_close_keeps_nobody_from_stopping() {
+    let (running, odd) = start_closing_in(Duration::from_secs(8));
+    drop(odd);
+    let began = Instant::now();
+    let Running {
+        runtime, server, ..
+    } = running;
+    runtime
+        .block_on(server.shutdown())
+        .expect("everything is durable");
+    runtime.shutdown_background();
+    assert!(
+        began.elapsed() < Duration::from_secs(6),
+        "took {:?}",
+        began.elapsed()
+    );
 }
 
 #[test]

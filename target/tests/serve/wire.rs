@@ -49,7 +49,8 @@ impl Wire {
     pub(crate) fn try_login(&mut self, isid: u8) -> Pdu {
         let text = format!(
             "InitiatorName=iqn.2026-01.com.example:host\0TargetName={TARGET}\0SessionType=Normal\0\
-             HeaderDigest=None\0DataDigest=None\0InitialR2T=No\0ImmediateData=Yes\0"
+             HeaderDigest=None\0DataDigest=None\0InitialR2T=No\0ImmediateData=Yes\0\
+             DefaultTime2Retain=1\0"
         );
         let request = LoginRequest {
             immediate: true,
