@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{Run, ladder};
+use super::{Run, breaches, ladder, or_nothing, visible};
 use crate::runner::Played;
 use crate::verdict::{Tally, Verdict};
 
 const PAGE: &str = include_str!("page.html");
 
 /// The words in the order of the filter.
-const WORDS: [&str; 7] = ["PASS", "WEAK", "INFO", "SKIP", "FAIL", "HANG", "CRASH"];
+const WORDS: [&str; 7] = ["FAIL", "HANG", "CRASH", "WEAK", "INFO", "SKIP", "PASS"];
 
 /// The run as a page. `pcap` says where the capture of a scenario is, if it was kept.
 pub fn page(run: &Run<'_>, pcap: impl Fn(&str) -> Option<String>) -> String {
@@ -45,7 +45,8 @@ fn choices(played: &[Played]) -> String {
             // Writing to a String does not fail, here and below.
             let _ = writeln!(
                 out,
-                "<label><input type=\"checkbox\" value=\"{word}\" checked> {word} {count}</label>"
+                "<label><input type=\"checkbox\" value=\"{word}\" checked> \
+                 <span class=\"verdict {word}\">{word}</span> {count}</label>"
             );
         }
     }
@@ -56,17 +57,21 @@ fn row(run: &Run<'_>, played: &Played, pcap: Option<String>) -> String {
     let (scenario, verdict) = (&played.scenario, &played.verdict);
     let (word, id) = (verdict.word(), escape(scenario.id));
     let sought = format!(
-        "{} {} {}",
-        scenario.id, scenario.clause, scenario.requirement
+        "{} {} {} {}",
+        scenario.id,
+        scenario.clause,
+        scenario.requirement,
+        verdict.detail()
     );
     let mut out = format!(
         "<details id=\"{id}\" data-verdict=\"{word}\" data-text=\"{}\">\n<summary>\
          <span class=\"verdict {word}\">{word}</span><span class=\"id\">{id}</span>\
-         <span class=\"took\">{} ms</span><span class=\"why\">{}</span></summary>\n\
+         <span class=\"what\">{}{}</span><span class=\"took\">{} ms</span></summary>\n\
          <div class=\"body\">\n<dl>",
         escape(&sought.to_lowercase()),
+        escape(scenario.requirement),
+        saw(verdict),
         played.took.as_millis(),
-        escape(&why(scenario.requirement, verdict)),
     );
     let mut term = |name: &str, value: &str| {
         let _ = write!(out, "<dt>{name}</dt><dd>{}</dd>", escape(value));
@@ -75,14 +80,15 @@ fn row(run: &Run<'_>, played: &Played, pcap: Option<String>) -> String {
     term("Clause", scenario.clause);
     if let Some(expected) = verdict.expected() {
         term("Expected", expected);
-        term("Actual", verdict.detail());
+        term("Actual", or_nothing(verdict.detail()));
     } else if !verdict.detail().is_empty() {
         term("Note", verdict.detail());
     }
-    for breach in &played.breaches {
-        term("Monitor", &breach.to_string());
+    for breach in breaches(&played.breaches) {
+        term("Monitor", &breach);
     }
-    term("Rerun", &run.rerun(scenario.id));
+    let rerun = escape(&run.rerun(scenario.id));
+    let _ = write!(out, "<dt>Rerun</dt><dd><code>{rerun}</code></dd>");
     if let Some(path) = pcap {
         let name = Path::new(&path)
             .file_name()
@@ -101,24 +107,24 @@ fn row(run: &Run<'_>, played: &Played, pcap: Option<String>) -> String {
     out + "</div>\n</details>\n"
 }
 
-fn why(requirement: &str, verdict: &Verdict) -> String {
-    match verdict.detail() {
-        "" => requirement.to_owned(),
-        detail => detail.lines().next().unwrap_or_default().to_owned(),
+/// What there is to say about a scenario that did not simply pass, on a line of its own.
+fn saw(verdict: &Verdict) -> String {
+    if *verdict == Verdict::Pass {
+        return String::new();
     }
+    let first = verdict.detail().lines().next().unwrap_or_default();
+    format!("<small>{}</small>", escape(or_nothing(first)))
 }
 
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
+    for char in visible(text).chars() {
         match char {
             '&' => out += "&amp;",
             '<' => out += "&lt;",
             '>' => out += "&gt;",
             '"' => out += "&quot;",
             '\'' => out += "&#39;",
-            // Neither HTML nor XML can say them.
-            char if char.is_control() && !matches!(char, '\n' | '\t') => out.push('\u{fffd}'),
             char => out.push(char),
         }
     }

@@ -2,7 +2,7 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::Run;
+use super::{Run, breaches};
 use crate::runner::Played;
 use crate::verdict::Verdict;
 
@@ -23,7 +23,7 @@ fn case(run: &Run<'_>, played: &Played) -> TestCase {
     let mut said = format!("{} {}\n{verdict}\n", scenario.clause, scenario.requirement);
     if verdict.is_failure() {
         said += &format!("rerun: {}\n", run.rerun(scenario.id));
-        for breach in &played.breaches {
+        for breach in breaches(&played.breaches) {
             said += &format!("monitor: {breach}\n");
         }
     }

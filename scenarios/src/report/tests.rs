@@ -54,6 +54,29 @@ fn junit_tells_failures_errors_and_skips_apart() {
 }
 
 #[test]
+fn a_breach_seen_again_is_counted_not_repeated() {
+    let breach = |seen: &str| Breach {
+        clause: "RFC 7143 1",
+        rule: "a rule",
+        seen: seen.to_owned(),
+    };
+    let seen = [breach("1"), breach("2"), breach("1")];
+    assert_eq!(
+        breaches(&seen),
+        [
+            "RFC 7143 1: a rule; seen: 1 (2 times)",
+            "RFC 7143 1: a rule; seen: 2"
+        ]
+    );
+}
+
+#[test]
+fn control_characters_are_shown_and_lines_stay() {
+    let text = "a=1\0b\u{1b}[2J\u{9b}\n\tc";
+    assert_eq!(visible(text), "a=1\\0b\\u{1b}[2J\\u{9b}\n\tc");
+}
+
+#[test]
 fn the_page_shows_every_scenario_and_escapes_what_it_quotes() {
     let played = all();
     let run = Run {
@@ -68,6 +91,10 @@ fn the_page_shows_every_scenario_and_escapes_what_it_quotes() {
     assert!(html.contains("1 passed, 2 failed, 1 skipped, 4 in all"));
     assert!(html.contains("1 &lt; 2 &amp; so on."));
     assert!(html.contains("&lt;b&gt;") && !html.contains("<b>"));
+    assert!(
+        html.contains("a\\0b"),
+        "what was seen, also where it is no text"
+    );
     assert_eq!(html.matches("href=").count(), 1, "one capture was kept");
     assert!(html.contains("cargo scenarios --store file --only a.pass"));
     assert!(

@@ -53,19 +53,20 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct BenchArguments {
     /// Rounds; each measures everybody once.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5)]
     rounds: u32,
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
     /// Commands in flight.
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, value_name = "N", default_value_t = 32)]
     depth: u16,
     /// Bytes per command.
-    #[arg(long, default_value_t = 4096)]
+    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
     block_size: u32,
-    /// Reads among the commands, in percent.
-    #[arg(long, default_value_t = 100)]
+    /// Reads among the commands, in percent; the rest are writes.
+    #[arg(long, value_name = "PERCENT", default_value_t = 100)]
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=100))]
     read: u8,
     /// The glintd to measure, instead of building one.
     #[arg(long, value_name = "PATH")]
@@ -77,7 +78,7 @@ struct RunArguments {
     /// Play against a target that runs: `iscsi://[user%secret@]host[:port]/iqn.…/lun`
     #[arg(long, value_name = "URL", conflicts_with_all = ["glintd", "store", "dut"])]
     against: Option<IscsiUrl>,
-    /// With --against: the LUN may be overwritten.
+    /// With --against: the LUN may be overwritten. Otherwise scenarios that write are skipped.
     #[arg(long, requires = "against")]
     destructive: bool,
     /// With --against: the initiator name to log in under.
@@ -92,7 +93,7 @@ struct RunArguments {
     /// What the LUNs of glintd are kept in.
     #[arg(long, value_enum, default_value_t = Store::Mem)]
     store: Store,
-    /// Only scenarios whose id fits: `login`, `read.*`, `*residual*`.
+    /// Only scenarios whose id fits one of these: `login`, `read.*`, `*residual*`.
     #[arg(long, value_name = "GLOB", num_args = 1..)]
     only: Vec<String>,
     /// How many to play at the same time.
@@ -210,7 +211,7 @@ fn start(arguments: &RunArguments) -> u8 {
     };
     let folder = Folder::here();
     let dut = dut(arguments, &folder);
-    let waiting = table::waiting(dut.name());
+    let waiting = table::waiting(waiting_for(arguments));
     let device = {
         // Starting a device blocks and may ask the runtime for help.
         let _within = runtime.enter();
@@ -232,8 +233,17 @@ fn start(arguments: &RunArguments) -> u8 {
     bar.finish_and_clear();
     let ended = device.end();
     let options = options(arguments);
+    let name = match &arguments.against {
+        Some(url) => format!(
+            "{} at {}:{}",
+            url.target.as_deref().unwrap_or_default(),
+            url.host,
+            url.port
+        ),
+        None => device.name().to_owned(),
+    };
     let run = Run {
-        device: device.name(),
+        device: &name,
         options: &options,
         played: &played,
     };
@@ -243,6 +253,15 @@ fn start(arguments: &RunArguments) -> u8 {
             eprintln!("cannot write the report: {error}");
             ENVIRONMENT
         }
+    }
+}
+
+fn waiting_for(arguments: &RunArguments) -> String {
+    let building = arguments.dut == Kind::Glintd && arguments.glintd.is_none();
+    match &arguments.against {
+        Some(url) => format!("asking {}:{} what it can do", url.host, url.port),
+        None if building => "building and starting glintd".to_owned(),
+        None => "starting the device".to_owned(),
     }
 }
 

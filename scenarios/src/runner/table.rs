@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Played;
-use crate::report::Run;
+use crate::report::{Run, breaches, or_nothing, visible};
 use crate::verdict::{Tally, Verdict};
 
 const GREEN: &str = "\x1b[32m";
@@ -24,10 +24,9 @@ pub(super) fn progress(count: usize) -> ProgressBar {
     bar
 }
 
-/// A sign of life while `device` is built and started.
-pub(super) fn waiting(device: &str) -> ProgressBar {
-    let bar =
-        ProgressBar::new_spinner().with_message(format!("starting {device}, built if need be"));
+/// A sign of life while something is waited for.
+pub(super) fn waiting(message: String) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_message(message);
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }
@@ -77,7 +76,7 @@ fn colour(verdict: &Verdict) -> &'static str {
 
 /// Fits a line; what a device sent must not move the cursor.
 fn shorten(text: &str, room: usize) -> String {
-    let text = printable(text);
+    let text = visible(text).replace('\t', " ");
     if text.chars().count() <= room {
         return text;
     }
@@ -87,21 +86,14 @@ fn shorten(text: &str, room: usize) -> String {
         .collect()
 }
 
-fn printable(text: &str) -> String {
-    text.replace(|char: char| char.is_control() && char != '\n', "\u{fffd}")
-}
-
 /// What is wrong with a scenario that did not simply pass, in full.
 pub(super) fn failure(run: &Run<'_>, played: &Played, capture: Option<&Path>) -> String {
     let Played {
-        scenario,
-        verdict,
-        breaches,
-        ..
+        scenario, verdict, ..
     } = played;
     let mut out = format!("\n{} {}\n", verdict.word(), scenario.id);
     let mut term = |name: &str, value: &str| {
-        let value = printable(value.trim_end()).replace('\n', "\n               ");
+        let value = visible(value.trim_end()).replace('\n', "\n               ");
         let _ = writeln!(out, "  {name:<12} {value}");
     };
     term(
@@ -111,9 +103,9 @@ pub(super) fn failure(run: &Run<'_>, played: &Played, capture: Option<&Path>) ->
     if let Some(expected) = verdict.expected() {
         term("expected", expected);
     }
-    term("actual", verdict.detail());
-    for breach in breaches {
-        term("monitor", &breach.to_string());
+    term("actual", or_nothing(verdict.detail().trim_end()));
+    for breach in breaches(&played.breaches) {
+        term("monitor", &breach);
     }
     if let Some(capture) = capture {
         term("capture", &capture.display().to_string());
