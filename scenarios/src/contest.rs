@@ -153,7 +153,7 @@ impl Contest {
 pub fn table(standings: &[Standing]) -> String {
     let mut text = format!(
         "{:<12} {:>10} {:>9} {:>9} {:>9} {:>14} {:>14}\n",
-        "median of", "IOPS", "p50 µs", "p99 µs", "p99.9 µs", "server µs/IO", "client µs/IO"
+        "medians", "IOPS", "p50 µs", "p99 µs", "p99.9 µs", "server µs/IO", "client µs/IO"
     );
     for standing in standings {
         text += &format!(

@@ -19,6 +19,7 @@ pub use play::{Played, play};
 pub use select::matches;
 
 use crate::scenario::Scenario;
+use crate::verdict::Verdict;
 
 /// The longest a scenario may take before it counts as hung.
 pub const TIME_LIMIT: Duration = Duration::from_secs(15);
@@ -89,7 +90,28 @@ pub async fn run(
         done(&result);
         played[index] = Some(result);
     }
-    played.into_iter().flatten().collect()
+    let mut played: Vec<Played> = played.into_iter().flatten().collect();
+    if jobs > 1 {
+        find_the_culprits(device, &mut played).await;
+    }
+    played
+}
+
+/// A device that dies takes all scenarios under way with it, and most of them are innocent: each is
+/// played again alone. If none kills it alone, all stay accused.
+async fn find_the_culprits(device: &Arc<Device>, played: &mut [Played]) {
+    let mut again = Vec::new();
+    for (index, suspect) in played.iter().enumerate() {
+        if matches!(suspect.verdict, Verdict::Crash(_)) {
+            again.push((index, play(device, suspect.scenario, TIME_LIMIT).await));
+        }
+    }
+    let is_crash = |(_, alone): &(usize, Played)| matches!(alone.verdict, Verdict::Crash(_));
+    if again.iter().any(is_crash) {
+        for (index, alone) in again {
+            played[index] = alone;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The runner against a device that only pretends.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use iscsi::Lun;
@@ -178,4 +178,88 @@ async fn results_come_in_the_order_of_the_catalogue() {
     assert_eq!(ids, ["slow.one", "good.one"]);
     let tally = Tally::of(played.iter().map(|played| &played.verdict));
     assert_eq!(tally.to_string(), "2 passed, 0 failed, 0 skipped");
+}
+
+/// Whether the frail device is dead; its start revives it.
+static DEAD: AtomicBool = AtomicBool::new(false);
+
+/// A device that one scenario kills, with whatever else is under way.
+struct Frail;
+
+impl Dut for Frail {
+    fn name(&self) -> &'static str {
+        "frail"
+    }
+
+    fn start(&self, _: &[Scenario]) -> Result<Box<dyn Running>, DutError> {
+        DEAD.store(false, Ordering::SeqCst);
+        Ok(Box::new(FrailRunning(Pretending {
+            capabilities: BTreeSet::from([Need::Destructive]),
+            mortal: true,
+            looks: AtomicUsize::new(0),
+        })))
+    }
+}
+
+struct FrailRunning(Pretending);
+
+impl Running for FrailRunning {
+    fn capabilities(&self) -> &BTreeSet<Need> {
+        self.0.capabilities()
+    }
+
+    fn ground(&self, scenario: &Scenario) -> Ground {
+        self.0.ground(scenario)
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn pid(&self) -> Option<u32> {
+        Some(1)
+    }
+
+    fn death(&self) -> Option<String> {
+        DEAD.load(Ordering::SeqCst)
+            .then(|| "struck down".to_owned())
+    }
+
+    fn end(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn only_who_kills_a_device_alone_is_blamed_for_its_death() {
+    let killer = Scenario {
+        id: "killer.one",
+        play: |_| {
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                DEAD.store(true, Ordering::SeqCst);
+                Err(Finding::fail("an answer", "the connection broke"))
+            })
+        },
+        ..GOOD
+    };
+    let bystander = Scenario {
+        id: "bystander.one",
+        play: |_| {
+            Box::pin(async {
+                for _ in 0..20 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    if DEAD.load(Ordering::SeqCst) {
+                        return Err(Finding::fail("an answer", "the connection broke"));
+                    }
+                }
+                Ok(())
+            })
+        },
+        ..GOOD
+    };
+    let device = Arc::new(Device::start(Box::new(Frail), &[]).unwrap());
+    let played = run(&device, &[killer, bystander], 2, |_| {}).await;
+    assert_eq!(played[0].verdict.word(), "CRASH");
+    assert_eq!(played[1].verdict, Verdict::Pass);
 }
