@@ -1,3 +1,27 @@
-//! The fake Gluster: one model of a volume, seen through several faces.
+//! The fake Gluster: one model of a volume, pure and seeded, and the faces through which programs
+//! meet it.
 //!
-//! Nothing is in it yet; it is built together with the Gluster store that it is to test.
+//! The model knows no threads, no clock and no files: time is an argument, chance comes from one
+//! seed, stable storage is a [`medium::Medium`], and every decision goes into a [`trace::Trace`].
+//! [`face_c`] is the edge: a shared object with libgfapi's symbols over a folder.
+
+pub mod brick;
+pub mod call;
+pub mod chance;
+pub mod client;
+mod data;
+pub mod errno;
+#[cfg(feature = "face-c")]
+pub mod face_c;
+pub mod medium;
+mod names;
+pub mod plan;
+pub mod settings;
+pub mod trace;
+pub mod volume;
+
+pub use call::{Moment, OpKind};
+pub use errno::Errno;
+pub use names::XattrMode;
+pub use settings::Settings;
+pub use volume::Volume;

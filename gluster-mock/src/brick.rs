@@ -1,0 +1,417 @@
+//! One brick: a page cache over stable storage. A write lands in the cache; a sync moves the file's
+//! un-synced pages to stable storage. Meanwhile the kernel may have written some of them, or parts
+//! of them, of its own accord: that fate is drawn when the page is written, so that whatever
+//! happens to the process, stable storage holds what a power cut would leave.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use crate::call::Ino;
+use crate::chance::Chance;
+use crate::errno::Errno;
+use crate::medium::{Medium, PAGE, pieces};
+use crate::settings::Settings;
+use crate::trace::{Event, Trace};
+
+const PAGE_BYTES: u64 = PAGE as u64;
+const SECTOR: usize = PAGE / 8;
+
+/// What a brick needs to decide and to tell.
+pub(crate) struct Desk<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) chance: &'a mut Chance,
+    pub(crate) trace: &'a mut Trace,
+}
+
+/// One brick of the replica set.
+pub struct Brick {
+    index: u32,
+    pub(crate) medium: Box<dyn Medium>,
+    files: BTreeMap<Ino, Cached>,
+    pub(crate) up: bool,
+    /// Files that changed while the brick was down.
+    pub(crate) stale: BTreeSet<Ino>,
+    held_pages: u64,
+}
+
+/// One file as the brick's page cache sees it.
+#[derive(Default)]
+struct Cached {
+    size: u64,
+    stable_size: u64,
+    /// Un-synced pages; `None` is a hole.
+    dirty: BTreeMap<u64, Option<Box<[u8; PAGE]>>>,
+    held: Bitmap,
+}
+
+impl Brick {
+    /// A brick on that medium, up and healthy.
+    pub fn new(index: u32, medium: Box<dyn Medium>) -> Self {
+        Self {
+            index,
+            medium,
+            files: BTreeMap::new(),
+            up: true,
+            stale: BTreeSet::new(),
+            held_pages: 0,
+        }
+    }
+
+    /// Takes a file's shape from stable storage; forgets what was not synced.
+    pub(crate) fn load(&mut self, file: Ino) -> Result<(), Errno> {
+        let (size, extents) = self.medium.extents(file)?;
+        let mut held = Bitmap::default();
+        for page in extents.into_iter().flatten() {
+            held.set(page, true);
+        }
+        if let Some(before) = self.files.remove(&file) {
+            self.held_pages -= before.held.count;
+        }
+        self.held_pages += held.count;
+        let cached = Cached {
+            size,
+            stable_size: size,
+            dirty: BTreeMap::new(),
+            held,
+        };
+        self.files.insert(file, cached);
+        Ok(())
+    }
+
+    /// The file has no name and no handle any more.
+    pub(crate) fn forget(&mut self, file: Ino) {
+        if let Some(cached) = self.files.remove(&file) {
+            self.held_pages -= cached.held.count;
+        }
+        self.stale.remove(&file);
+        self.medium.forget(file);
+    }
+
+    pub(crate) fn size(&self, file: Ino) -> u64 {
+        self.files.get(&file).map_or(0, |cached| cached.size)
+    }
+
+    pub(crate) fn held_bytes(&self, file: Ino) -> u64 {
+        self.files
+            .get(&file)
+            .map_or(0, |cached| cached.held.count * PAGE_BYTES)
+    }
+
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.held_pages * PAGE_BYTES
+    }
+
+    /// Fills `into`, zeros past the end.
+    pub(crate) fn read(&mut self, file: Ino, at: u64, into: &mut [u8]) -> Result<(), Errno> {
+        let cached = self.files.get(&file).ok_or(Errno::ESTALE)?;
+        self.medium.read(file, at, into)?;
+        if cached.dirty.is_empty() {
+            return Ok(());
+        }
+        for (page, within, part) in pieces(at, into.len()) {
+            let into = &mut into[part];
+            match cached.dirty.get(&page) {
+                Some(Some(bytes)) => into.copy_from_slice(&bytes[within..within + into.len()]),
+                Some(None) => into.fill(0),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the pages of the range could all be allocated.
+    fn check_room(&self, file: Ino, pages: Range<u64>, desk: &Desk<'_>) -> Result<(), Errno> {
+        let Some(capacity) = desk.settings.capacity else {
+            return Ok(());
+        };
+        let cached = self.files.get(&file).ok_or(Errno::ESTALE)?;
+        let more = pages.filter(|&page| !cached.held.get(page)).count() as u64;
+        let fits = (self.held_pages + more) * PAGE_BYTES <= capacity;
+        if more == 0 || fits {
+            Ok(())
+        } else {
+            Err(Errno::ENOSPC)
+        }
+    }
+
+    /// Stores bytes in the page cache.
+    pub(crate) fn write(
+        &mut self,
+        file: Ino,
+        at: u64,
+        bytes: &[u8],
+        desk: &mut Desk<'_>,
+    ) -> Result<(), Errno> {
+        let end = at + bytes.len() as u64;
+        self.check_room(file, at / PAGE_BYTES..end.div_ceil(PAGE_BYTES), desk)?;
+        self.grow(file, end)?;
+        for (page, within, part) in pieces(at, bytes.len()) {
+            let bytes = &bytes[part];
+            self.page_mut(file, page)?[within..within + bytes.len()].copy_from_slice(bytes);
+            self.draw_fate(file, page, desk)?;
+        }
+        Ok(())
+    }
+
+    /// Writes zeros, or a hole where whole pages are meant and `hole` says so. Never grows a file.
+    pub(crate) fn zero(
+        &mut self,
+        file: Ino,
+        range: Range<u64>,
+        hole: bool,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), Errno> {
+        if !hole {
+            let pages = range.start / PAGE_BYTES..range.end.div_ceil(PAGE_BYTES);
+            self.check_room(file, pages, desk)?;
+        }
+        let mut at = range.start;
+        while at < range.end {
+            let page = at / PAGE_BYTES;
+            let next = ((page + 1) * PAGE_BYTES).min(range.end);
+            let (first, last) = (at % PAGE_BYTES, next - page * PAGE_BYTES);
+            let whole = first == 0 && (last == PAGE_BYTES || next == self.size(file));
+            if hole && (whole || !self.holds(file, page)) {
+                let cached = self.files.get_mut(&file).ok_or(Errno::ESTALE)?;
+                if cached.held.set(page, false) {
+                    self.held_pages -= 1;
+                    cached.dirty.insert(page, None);
+                }
+            } else {
+                self.page_mut(file, page)?[first as usize..last as usize].fill(0);
+                self.draw_fate(file, page, desk)?;
+            }
+            at = next;
+        }
+        Ok(())
+    }
+
+    /// Allocates pages that are holes, without changing what is read.
+    pub(crate) fn allocate(
+        &mut self,
+        file: Ino,
+        range: Range<u64>,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), Errno> {
+        let pages = range.start / PAGE_BYTES..range.end.div_ceil(PAGE_BYTES);
+        self.check_room(file, pages.clone(), desk)?;
+        for page in pages {
+            if !self.holds(file, page) {
+                self.page_mut(file, page)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A longer file, for now in the cache only.
+    pub(crate) fn grow(&mut self, file: Ino, size: u64) -> Result<(), Errno> {
+        let cached = self.files.get_mut(&file).ok_or(Errno::ESTALE)?;
+        cached.size = cached.size.max(size);
+        Ok(())
+    }
+
+    /// Cuts or grows a file; an inode change, durable at once like names are.
+    pub(crate) fn set_len(&mut self, file: Ino, size: u64) -> Result<(), Errno> {
+        let cached = self.files.get_mut(&file).ok_or(Errno::ESTALE)?;
+        let end = size.div_ceil(PAGE_BYTES);
+        let _beyond = cached.dirty.split_off(&end);
+        let tail = (size % PAGE_BYTES) as usize;
+        if tail > 0
+            && let Some(Some(page)) = cached.dirty.get_mut(&(end - 1))
+        {
+            page[tail..].fill(0);
+        }
+        self.held_pages -= cached.held.cut(end);
+        cached.size = size;
+        cached.stable_size = size;
+        self.medium.set_len(file, size)
+    }
+
+    /// Makes everything the file's cache holds durable.
+    pub(crate) fn sync(&mut self, file: Ino, desk: &mut Desk<'_>) -> Result<(), Errno> {
+        let cached = self.files.get_mut(&file).ok_or(Errno::ESTALE)?;
+        let pages = cached.dirty.len() as u64;
+        for (page, content) in std::mem::take(&mut cached.dirty) {
+            let at = page * PAGE_BYTES;
+            match content {
+                Some(bytes) if at < cached.size => {
+                    let len = (cached.size - at).min(PAGE_BYTES) as usize;
+                    self.medium.write(file, at, &bytes[..len])?;
+                }
+                // Allocated past the end: nothing of it can be read.
+                Some(_) => {}
+                None => self.medium.punch(file, page..page + 1)?,
+            }
+        }
+        if cached.stable_size != cached.size {
+            self.medium.set_len(file, cached.size)?;
+            cached.stable_size = cached.size;
+        }
+        desk.trace.push(Event::Synced {
+            brick: self.index,
+            file,
+            pages,
+        });
+        Ok(())
+    }
+
+    /// Drops what was not synced, as a failed writeback does.
+    pub(crate) fn lose(&mut self, file: Ino, desk: &mut Desk<'_>) -> Result<(), Errno> {
+        let pages = self
+            .files
+            .get(&file)
+            .map_or(0, |cached| cached.dirty.len() as u64);
+        desk.trace.push(Event::Lost {
+            brick: self.index,
+            file,
+            pages,
+        });
+        self.load(file)
+    }
+
+    /// The power fails: nothing is left of any cache.
+    pub(crate) fn power_cut(&mut self, desk: &mut Desk<'_>) -> Result<(), Errno> {
+        let files: Vec<Ino> = self.files.keys().copied().collect();
+        files.into_iter().try_for_each(|file| self.lose(file, desk))
+    }
+
+    /// The first byte at or after `at` that is data (or, `hole`, that is none); at most the size.
+    pub(crate) fn next(&self, file: Ino, at: u64, hole: bool) -> u64 {
+        let Some(cached) = self.files.get(&file) else {
+            return at;
+        };
+        let mut page = at / PAGE_BYTES;
+        while page * PAGE_BYTES < cached.size && cached.held.get(page) == hole {
+            page += 1;
+        }
+        at.max(page * PAGE_BYTES).min(cached.size)
+    }
+
+    /// Takes over a file from a brick that has it right.
+    pub(crate) fn heal(
+        &mut self,
+        file: Ino,
+        good: &mut Brick,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), Errno> {
+        let size = good.size(file);
+        self.set_len(file, 0)?;
+        self.set_len(file, size)?;
+        let mut page = 0;
+        let mut bytes = [0; PAGE];
+        while page * PAGE_BYTES < size {
+            if good.holds(file, page) {
+                good.read(file, page * PAGE_BYTES, &mut bytes)?;
+                self.page_mut(file, page)?.copy_from_slice(&bytes);
+            }
+            page += 1;
+        }
+        self.sync(file, desk)?;
+        self.stale.remove(&file);
+        desk.trace.push(Event::Healed {
+            brick: self.index,
+            file,
+        });
+        Ok(())
+    }
+
+    fn holds(&self, file: Ino, page: u64) -> bool {
+        self.files
+            .get(&file)
+            .is_some_and(|cached| cached.held.get(page))
+    }
+
+    /// The cached page, un-synced from now on.
+    fn page_mut(&mut self, file: Ino, page: u64) -> Result<&mut [u8; PAGE], Errno> {
+        let cached = self.files.get_mut(&file).ok_or(Errno::ESTALE)?;
+        let slot = cached.dirty.entry(page);
+        let slot = slot.or_insert_with(|| None);
+        if slot.is_none() {
+            let mut bytes = Box::new([0; PAGE]);
+            if cached.held.get(page) {
+                self.medium
+                    .read(file, page * PAGE_BYTES, bytes.as_mut_slice())?;
+            }
+            *slot = Some(bytes);
+        }
+        if !cached.held.set(page, true) {
+            self.held_pages += 1;
+        }
+        slot.as_deref_mut().ok_or(Errno::EIO)
+    }
+
+    /// Which sectors of a page just written reach stable storage before any sync.
+    fn draw_fate(&mut self, file: Ino, page: u64, desk: &mut Desk<'_>) -> Result<(), Errno> {
+        let lost = u64::from(desk.settings.lost_percent);
+        let torn = u64::from(desk.settings.torn_percent);
+        let sectors = match desk.chance.below(100) {
+            roll if roll < lost => 0,
+            // Neither none nor all of them.
+            roll if roll < lost + torn => 1 + desk.chance.below(254) as u8,
+            _ => u8::MAX,
+        };
+        desk.trace.push(Event::Fate {
+            brick: self.index,
+            file,
+            page,
+            sectors,
+        });
+        let cached = self.files.get_mut(&file).ok_or(Errno::ESTALE)?;
+        let Some(Some(bytes)) = cached.dirty.get(&page) else {
+            return Ok(());
+        };
+        let mut first = 0;
+        while first < 8 {
+            let run = (sectors >> first).trailing_ones().min(8 - first);
+            let at = page * PAGE_BYTES + u64::from(first) * SECTOR as u64;
+            if run > 0 && at < cached.size {
+                let from = first as usize * SECTOR;
+                let len = (run as usize * SECTOR).min((cached.size - at) as usize);
+                self.medium.write(file, at, &bytes[from..from + len])?;
+                cached.stable_size = cached.stable_size.max(at + len as u64);
+            }
+            first += run + 1;
+        }
+        Ok(())
+    }
+}
+
+/// Which pages of a file are allocated.
+#[derive(Default)]
+struct Bitmap {
+    words: Vec<u64>,
+    count: u64,
+}
+
+impl Bitmap {
+    fn get(&self, page: u64) -> bool {
+        let word = self.words.get((page / 64) as usize);
+        word.is_some_and(|word| word >> (page % 64) & 1 == 1)
+    }
+
+    /// Sets it, and tells what it was.
+    fn set(&mut self, page: u64, held: bool) -> bool {
+        let index = (page / 64) as usize;
+        if index >= self.words.len() {
+            if !held {
+                return false;
+            }
+            self.words.resize(index + 1, 0);
+        }
+        let before = self.get(page);
+        if before != held {
+            self.words[index] ^= 1 << (page % 64);
+            self.count = if held { self.count + 1 } else { self.count - 1 };
+        }
+        before
+    }
+
+    /// Clears everything from `end` on, and tells how many there were.
+    fn cut(&mut self, end: u64) -> u64 {
+        let before = self.count;
+        for page in end..self.words.len() as u64 * 64 {
+            self.set(page, false);
+        }
+        before - self.count
+    }
+}

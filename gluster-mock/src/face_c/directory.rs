@@ -1,0 +1,169 @@
+//! Reading directories. What `glfs_opendir` finds is what is read, whatever changes meanwhile.
+
+use std::ffi::{c_char, c_int, c_long};
+
+use glfs_sys::types::{Glfs, GlfsFd};
+
+use crate::call::{Attributes, OpKind};
+use crate::errno::Errno;
+
+use super::boundary::{guard, path, stat, store};
+use super::mount;
+use super::names::{give, passed};
+
+/// A directory being read.
+pub(super) struct Listing {
+    entries: Vec<(String, Attributes)>,
+    next: usize,
+    /// What `glfs_readdir` hands out, until its next call.
+    current: Box<libc::dirent>,
+}
+
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn glfs_opendir(fs: *mut Glfs, name: *const c_char) -> *mut GlfsFd {
+    guard(|| {
+        let (live, name) = (mount::mount(fs)?.live()?, path(name)?);
+        let (handle, entries) = live
+            .shared
+            .perform(OpKind::Readdir, &name, |volume, now, v| {
+                passed(v)?;
+                let entries = volume.list(&name)?;
+                let handle = match name.as_str() {
+                    "/" => volume.root_handle(live.client),
+                    _ => volume.open_file(now, v, live.client, &name, libc::O_RDONLY)?,
+                };
+                Ok((handle, entries))
+            })?;
+        let fd = give(fs, live, name, handle);
+        let listing = Listing {
+            entries,
+            next: 0,
+            current: Box::new(blank()),
+        };
+        *mount::file(fd)?.listing.lock().map_err(|_| Errno::EIO)? = Some(listing);
+        Ok(fd)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn glfs_closedir(fd: *mut GlfsFd) -> c_int {
+    guard(|| {
+        let file = mount::remove_file(fd)?;
+        if file.path != "/" {
+            file.live
+                .shared
+                .perform(OpKind::Close, &file.path, |volume, now, verdict| {
+                    volume.close(now, verdict, file.handle)
+                })?;
+        }
+        Ok(0)
+    })
+}
+
+fn with_listing<T>(
+    fd: *mut GlfsFd,
+    call: impl FnOnce(&mut Listing) -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let file = mount::file(fd)?;
+    let mut listing = file.listing.lock().map_err(|_| Errno::EIO)?;
+    call(listing.as_mut().ok_or(Errno::EBADF)?)
+}
+
+impl Listing {
+    fn step(&mut self) -> Option<(libc::dirent, Attributes)> {
+        let (name, attributes) = self.entries.get(self.next)?;
+        self.next += 1;
+        let mut entry = blank();
+        entry.d_ino = attributes.file.0 + 1;
+        entry.d_off = self.next as i64;
+        entry.d_reclen = size_of::<libc::dirent>() as u16;
+        entry.d_type = if attributes.directory {
+            libc::DT_DIR
+        } else {
+            libc::DT_REG
+        };
+        // The last byte stays zero: names end within the field.
+        let room = entry.d_name.len() - 1;
+        for (place, byte) in entry.d_name[..room].iter_mut().zip(name.bytes()) {
+            *place = byte as c_char;
+        }
+        Some((entry, *attributes))
+    }
+}
+
+fn blank() -> libc::dirent {
+    // SAFETY: plain numbers, for all of which zero is a value.
+    unsafe { std::mem::zeroed() }
+}
+
+/// The end is null without an error: `errno` is cleared, as it is the only way to tell.
+fn read_entry(fd: *mut GlfsFd, attributes: *mut libc::stat) -> *mut libc::dirent {
+    guard(|| {
+        with_listing(fd, |listing| {
+            let Some((entry, found)) = listing.step() else {
+                super::boundary::set_errno(Errno(0));
+                return Ok(std::ptr::null_mut());
+            };
+            store(attributes, stat(&found));
+            *listing.current = entry;
+            Ok(&raw mut *listing.current)
+        })
+    })
+}
+
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn glfs_readdir(fd: *mut GlfsFd) -> *mut libc::dirent {
+    read_entry(fd, std::ptr::null_mut())
+}
+
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn glfs_readdirplus(
+    fd: *mut GlfsFd,
+    attributes: *mut libc::stat,
+) -> *mut libc::dirent {
+    read_entry(fd, attributes)
+}
+
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn glfs_readdirplus_r(
+    fd: *mut GlfsFd,
+    attributes: *mut libc::stat,
+    entry: *mut libc::dirent,
+    result: *mut *mut libc::dirent,
+) -> c_int {
+    guard(|| {
+        with_listing(fd, |listing| {
+            store(result, std::ptr::null_mut());
+            if let Some((found, told)) = listing.step() {
+                store(attributes, stat(&told));
+                store(entry, found);
+                store(result, entry);
+            }
+            Ok(0)
+        })
+    })
+}
+
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn glfs_readdir_r(
+    fd: *mut GlfsFd,
+    entry: *mut libc::dirent,
+    result: *mut *mut libc::dirent,
+) -> c_int {
+    glfs_readdirplus_r(fd, std::ptr::null_mut(), entry, result)
+}
+
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn glfs_telldir(fd: *mut GlfsFd) -> c_long {
+    guard(|| with_listing(fd, |listing| Ok(listing.next as c_long)))
+}
+
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn glfs_seekdir(fd: *mut GlfsFd, offset: c_long) {
+    let _moved: c_int = guard(|| {
+        with_listing(fd, |listing| {
+            listing.next = usize::try_from(offset).map_err(|_| Errno::EINVAL)?;
+            Ok(0)
+        })
+    });
+}

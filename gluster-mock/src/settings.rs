@@ -1,0 +1,123 @@
+//! What a volume is like: one `key = value` a line, `#` begins a comment.
+
+/// Settings of a volume. The defaults are a healthy volume as Gluster makes it: write-behind on,
+/// room for everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What chance begins from.
+    pub seed: u64,
+    /// Bricks of the one replica set (`replica`).
+    pub bricks: u32,
+    /// Bytes a brick holds; `None` is without bound (`capacity`).
+    pub capacity: Option<u64>,
+    /// Whether the volume has the write-behind translator (`write-behind`).
+    pub write_behind: bool,
+    /// Bytes a client caches per file before it passes on the oldest (`write-behind-window`).
+    pub window: u64,
+    /// Shard size; 0 for whole files (`shard`).
+    pub shard: u64,
+    /// Whether zerofill is known; not on dispersed volumes (`zerofill`).
+    pub zerofill: bool,
+    /// Of 100 un-synced pages, how many a power cut loses whole (`lost`).
+    pub lost_percent: u8,
+    /// Of 100 un-synced pages, how many a power cut tears; the rest survives (`torn`).
+    pub torn_percent: u8,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            bricks: 1,
+            capacity: None,
+            write_behind: true,
+            window: 1 << 20,
+            shard: 0,
+            zerofill: true,
+            lost_percent: 50,
+            torn_percent: 25,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads settings; what the text does not say keeps its default. The error says which line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut settings = Self::default();
+        for (index, line) in text.lines().enumerate() {
+            let line = line.split('#').next().unwrap_or_default().trim();
+            if !line.is_empty() {
+                settings
+                    .set(line)
+                    .ok_or_else(|| format!("line {}: not a setting: {line}", index + 1))?;
+            }
+        }
+        let unsynced = u32::from(settings.lost_percent) + u32::from(settings.torn_percent);
+        if unsynced > 100 {
+            return Err("lost and torn together are more than 100 percent".to_owned());
+        }
+        Ok(settings)
+    }
+
+    fn set(&mut self, line: &str) -> Option<()> {
+        let (key, value) = line.split_once('=')?;
+        let value = value.trim();
+        let number = || value.parse::<u64>().ok();
+        let percent = || number().filter(|&n| n <= 100).map(|n| n as u8);
+        let switch = || match value {
+            "on" | "true" => Some(true),
+            "off" | "false" => Some(false),
+            _ => None,
+        };
+        match key.trim() {
+            "seed" => self.seed = number()?,
+            "replica" => {
+                self.bricks = u32::try_from(number()?)
+                    .ok()
+                    .filter(|n| (1..=9).contains(n))?
+            }
+            "capacity" => self.capacity = Some(number()?),
+            "write-behind" => self.write_behind = switch()?,
+            "write-behind-window" => self.window = number()?,
+            "shard" => self.shard = number()?,
+            "zerofill" => self.zerofill = switch()?,
+            "lost" => self.lost_percent = percent()?,
+            "torn" => self.torn_percent = percent()?,
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Settings;
+
+    #[test]
+    fn every_key_is_read_and_strangers_are_refused() {
+        let text = "# a volume\nseed = 7\nreplica=3\ncapacity = 65536\nwrite-behind = off\n\
+                    write-behind-window = 4096\nshard = 67108864\nzerofill = off\nlost=100\ntorn=0\n";
+        let expected = Settings {
+            seed: 7,
+            bricks: 3,
+            capacity: Some(65536),
+            write_behind: false,
+            window: 4096,
+            shard: 64 << 20,
+            zerofill: false,
+            lost_percent: 100,
+            torn_percent: 0,
+        };
+        assert_eq!(Settings::parse(text), Ok(expected));
+        for wrong in [
+            "seed",
+            "seed = x",
+            "colour = red",
+            "lost = 101",
+            "replica = 0",
+            "lost = 60\ntorn = 50",
+        ] {
+            assert!(Settings::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}
