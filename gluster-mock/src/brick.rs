@@ -275,6 +275,16 @@ impl Brick {
         files.into_iter().try_for_each(|file| self.lose(file, desk))
     }
 
+    /// Makes everything durable that any cache holds.
+    pub(crate) fn write_back(&mut self, desk: &mut Desk<'_>) -> Result<(), Errno> {
+        let dirty = self
+            .files
+            .iter()
+            .filter(|(_, cached)| !cached.dirty.is_empty() || cached.size != cached.stable_size);
+        let dirty: Vec<Ino> = dirty.map(|(&file, _)| file).collect();
+        dirty.into_iter().try_for_each(|file| self.sync(file, desk))
+    }
+
     /// The first byte at or after `at` that is data (or, `hole`, that is none); at most the size.
     pub(crate) fn next(&self, file: Ino, at: u64, hole: bool) -> u64 {
         let Some(cached) = self.files.get(&file) else {

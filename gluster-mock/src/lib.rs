@@ -18,6 +18,8 @@ mod names;
 pub mod plan;
 pub mod settings;
 pub mod trace;
+#[cfg(feature = "face-c")]
+pub mod versioned;
 pub mod volume;
 
 pub use call::{Moment, OpKind};

@@ -187,6 +187,13 @@ impl Volume {
         Ok(())
     }
 
+    /// Time passes and no power fails: the kernels write all their un-synced pages back.
+    pub fn settle(&mut self) -> Result<(), Errno> {
+        let (bricks, mut desk) = self.desk();
+        let mut bricks = bricks.iter_mut();
+        bricks.try_for_each(|brick| brick.write_back(&mut desk))
+    }
+
     /// Whether the plan has cut the power; then nothing is answered any more.
     pub fn is_dark(&self) -> bool {
         !self.powered

@@ -94,6 +94,18 @@ fn what_is_synced_is_in_the_folder_and_what_is_not_may_be_lost() {
 }
 
 #[test]
+fn bricks_outlive_an_orderly_client() {
+    let cluster = cluster("lost = 100\ntorn = 0", "");
+    let fs = mount(cluster.path());
+    let fd = creat(fs, "/disk.img");
+    assert_eq!(write(fd, 0, &[2; 4096]), 4096);
+    let stable = cluster.path().join("vol/bricks/0/disk.img");
+    assert_eq!(fs::read(&stable).expect("the brick's file"), []);
+    assert_eq!((glfs_close(fd), glfs_fini(fs)), (0, 0));
+    assert_eq!(fs::read(&stable).expect("the brick's file"), [2; 4096]);
+}
+
+#[test]
 fn a_second_life_finds_names_bytes_and_attributes() {
     let cluster = cluster("", "");
     let fs = mount(cluster.path());

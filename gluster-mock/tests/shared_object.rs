@@ -1,0 +1,151 @@
+//! The shared object from outside: loaded by path, linked by a C program, used by programs that
+//! know only Gluster. Each says what it misses instead of passing in silence.
+#![allow(clippy::print_stderr)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use gluster_mock::versioned;
+use tempfile::TempDir;
+
+/// What cargo built beside this test.
+fn built(name: &str) -> PathBuf {
+    let here = std::env::current_exe().expect("this test has a path");
+    let built = here.with_file_name(name);
+    assert!(
+        built.exists(),
+        "{} is built with the tests",
+        built.display()
+    );
+    built
+}
+
+/// A cluster with one volume, and the library with versions.
+fn cluster() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let volume = folder.path().join("cluster/vol");
+    fs::create_dir_all(&volume).expect("a volume");
+    fs::write(volume.join("settings"), "lost = 100\ntorn = 0\n").expect("settings");
+    let library = folder.path().join("lib");
+    versioned::link(&built("libgluster_mock.a"), &library).expect("cc links the library");
+    (folder, library)
+}
+
+fn run(command: &mut Command, library: &Path, cluster: &Path) -> Output {
+    let command = command.env("LD_LIBRARY_PATH", library);
+    let output = command
+        .env("GLUSTER_MOCK_DIR", cluster)
+        .output()
+        .expect("it starts");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{command:?}: {} {told}",
+        output.status
+    );
+    assert!(!told.contains("no version information"), "{told}");
+    output
+}
+
+/// Whether a foreign program is here; says so where not.
+fn has(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok();
+    if !found {
+        eprintln!("skipped: {program} is not installed");
+    }
+    found
+}
+
+#[test]
+fn glintd_can_load_it() {
+    let library = built("libgluster_mock.so");
+    if let Err(error) = glfs_sys::Api::open(&library) {
+        panic!("{}: {error}", library.display());
+    }
+}
+
+#[test]
+fn a_c_program_finds_what_it_expects() {
+    if !Path::new("/usr/include/glusterfs/api/glfs.h").exists() || !has("cc") {
+        eprintln!("skipped: apt-get install libglusterfs-dev gcc");
+        return;
+    }
+    let (folder, library) = cluster();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/durable.c");
+    let program = folder.path().join("durable");
+    let compiled = Command::new("cc")
+        .args(["-Wall", "-Werror", "-D_FILE_OFFSET_BITS=64", "-o"])
+        .args([&program, &source])
+        .arg(library.join("libgfapi.so.0"))
+        .output()
+        .expect("cc starts");
+    assert!(
+        compiled.status.success(),
+        "{}",
+        String::from_utf8_lossy(&compiled.stderr)
+    );
+    let cluster = folder.path().join("cluster");
+    run(
+        Command::new(&program).arg(&cluster).arg("vol"),
+        &library,
+        &cluster,
+    );
+    let stable = fs::read(cluster.join("vol/bricks/0/c.img")).expect("the brick's file");
+    assert_eq!(stable, [vec![0; 8192], vec![b'c'; 4096]].concat());
+}
+
+#[test]
+fn fio_verifies_through_both_engines() {
+    if !has("fio") {
+        return;
+    }
+    let (folder, library) = cluster();
+    let cluster = folder.path().join("cluster");
+    for (engine, depth) in [("gfapi", "1"), ("gfapi_async", "16")] {
+        let job = [
+            format!("--name={engine}"),
+            format!("--ioengine={engine}"),
+            format!("--iodepth={depth}"),
+            format!("--filename={engine}.img"),
+        ];
+        let fixed = "--volume=vol --brick=localhost --rw=randwrite --bs=4k --size=4m --thread \
+                     --verify=crc32c --verify_fatal=1 --fsync=64 --group_reporting";
+        run(
+            Command::new("fio").args(job).args(fixed.split(' ')),
+            &library,
+            &cluster,
+        );
+        let stable = fs::metadata(cluster.join(format!("vol/bricks/0/{engine}.img")));
+        assert_eq!(stable.expect("the brick's file").len(), 4 << 20);
+    }
+}
+
+#[test]
+fn qemu_img_brings_an_image_there_and_back() {
+    let block = "/usr/lib/x86_64-linux-gnu/qemu/block-gluster.so";
+    if !has("qemu-img") || !Path::new(block).exists() {
+        eprintln!("skipped: apt-get install qemu-utils qemu-block-extra");
+        return;
+    }
+    let (folder, library) = cluster();
+    let cluster = folder.path().join("cluster");
+    let bytes: Vec<u8> = (0..1_u32 << 18)
+        .flat_map(|n| (n ^ n << 9).to_le_bytes())
+        .collect();
+    let [image, back] = ["image", "back"].map(|name| folder.path().join(name));
+    fs::write(&image, &bytes).expect("an image");
+    let url = format!("gluster+unix:///vol/q.img?socket={}", cluster.display());
+    let convert = |from: &str, to: &str| {
+        let mut qemu = Command::new("qemu-img");
+        run(
+            qemu.args(["convert", "-f", "raw", "-O", "raw", from, to]),
+            &library,
+            &cluster,
+        );
+    };
+    convert(image.to_str().expect("a name"), &url);
+    assert!(fs::read(cluster.join("vol/bricks/0/q.img")).expect("the brick's file") == bytes);
+    convert(&url, back.to_str().expect("a name"));
+    assert!(fs::read(back).expect("the image") == bytes);
+}
