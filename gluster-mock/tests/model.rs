@@ -353,7 +353,10 @@ fn load(seed: u64) -> (u64, u64) {
         // Faults are part of the load; their answers are in the trace.
         let _answer = match round % 5 {
             0..=2 => world.write(at, &page(round as u8), 0).map(|_| ()),
-            3 => Ok(drop(world.read(at, PAGE))),
+            3 => {
+                world.read(at, PAGE);
+                Ok(())
+            }
             _ => world.sync(),
         };
         if round % 100 == 99 {

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr)]
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -65,15 +66,14 @@ fn glintd_can_load_it() {
     }
 }
 
-#[test]
-fn a_c_program_finds_what_it_expects() {
+/// The C program, compiled; `None` where there is no header or compiler for it.
+fn durable(folder: &Path, library: &Path) -> Option<PathBuf> {
     if !Path::new("/usr/include/glusterfs/api/glfs.h").exists() || !has("cc") {
         eprintln!("skipped: apt-get install libglusterfs-dev gcc");
-        return;
+        return None;
     }
-    let (folder, library) = cluster();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/durable.c");
-    let program = folder.path().join("durable");
+    let program = folder.join("durable");
     let compiled = Command::new("cc")
         .args(["-Wall", "-Werror", "-D_FILE_OFFSET_BITS=64", "-o"])
         .args([&program, &source])
@@ -85,12 +85,40 @@ fn a_c_program_finds_what_it_expects() {
         "{}",
         String::from_utf8_lossy(&compiled.stderr)
     );
+    Some(program)
+}
+
+#[test]
+fn a_c_program_finds_what_it_expects() {
+    let (folder, library) = cluster();
+    let Some(program) = durable(folder.path(), &library) else {
+        return;
+    };
     let cluster = folder.path().join("cluster");
     run(
         Command::new(&program).arg(&cluster).arg("vol"),
         &library,
         &cluster,
     );
+    let stable = fs::read(cluster.join("vol/bricks/0/c.img")).expect("the brick's file");
+    assert_eq!(stable, [vec![0; 8192], vec![b'c'; 4096]].concat());
+}
+
+#[test]
+fn a_power_cut_by_plan_ends_the_process() {
+    let (folder, library) = cluster();
+    let Some(program) = durable(folder.path(), &library) else {
+        return;
+    };
+    let cluster = folder.path().join("cluster");
+    fs::write(cluster.join("vol/plan"), "write /c.img nth=2 cut\n").expect("a plan");
+    let mut command = Command::new(&program);
+    let command = command.arg(&cluster).arg("vol");
+    let status = command
+        .env("LD_LIBRARY_PATH", &library)
+        .status()
+        .expect("it starts");
+    assert_eq!(status.signal(), Some(9), "{status}");
     let stable = fs::read(cluster.join("vol/bricks/0/c.img")).expect("the brick's file");
     assert_eq!(stable, [vec![0; 8192], vec![b'c'; 4096]].concat());
 }
