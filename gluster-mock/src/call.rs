@@ -31,6 +31,8 @@ pub struct Handle {
     pub file: Ino,
     /// Opened with O_SYNC or O_DSYNC.
     pub sync: bool,
+    /// Opened with O_DIRECT.
+    pub direct: bool,
     /// Opened for reading.
     pub readable: bool,
     /// Opened for writing.

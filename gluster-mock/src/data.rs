@@ -44,6 +44,7 @@ impl Volume {
         if into.is_empty() || at > i64::MAX as u64 {
             return Err(Errno::EINVAL);
         }
+        self.check_alignment(handle, at, into.len())?;
         let size = self.stat_handle(handle)?.size;
         let len = size.saturating_sub(at).min(into.len() as u64).min(bound) as usize;
         let into = &mut into[..len];
@@ -92,6 +93,7 @@ impl Volume {
     ) -> Result<usize, Errno> {
         let Handle { client, file, .. } = handle;
         self.check_writable(handle)?;
+        self.check_alignment(handle, at, bytes.len())?;
         at.checked_add(bytes.len() as u64)
             .filter(|&end| end <= i64::MAX as u64)
             .ok_or(Errno::EINVAL)?;
@@ -322,6 +324,16 @@ impl Volume {
             Ok(())
         } else {
             Err(Errno::EBADF)
+        }
+    }
+
+    fn check_alignment(&self, handle: Handle, at: u64, len: usize) -> Result<(), Errno> {
+        let unit = self.settings.direct_alignment;
+        let aligned = at.is_multiple_of(unit) && (len as u64).is_multiple_of(unit);
+        if aligned || !handle.direct {
+            Ok(())
+        } else {
+            Err(Errno::EINVAL)
         }
     }
 

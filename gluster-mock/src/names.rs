@@ -15,6 +15,10 @@ const O_RDWR: i32 = 0o2;
 const O_EXCL: i32 = 0o200;
 const O_TRUNC: i32 = 0o1000;
 const O_DSYNC: i32 = 0o10000;
+#[cfg(target_arch = "x86_64")]
+const O_DIRECT: i32 = 0o40000;
+#[cfg(not(target_arch = "x86_64"))]
+const O_DIRECT: i32 = 0o200000;
 
 /// How a name may be given to an extended attribute that is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +62,12 @@ impl Volume {
         if node.entry.directory && access != 0 {
             return Err(Errno::EISDIR);
         }
-        node.opened += 1;
+        *node.opened.entry(client).or_default() += 1;
         let handle = Handle {
             client,
             file,
             sync: flags & O_DSYNC != 0,
+            direct: flags & O_DIRECT != 0,
             readable: access != O_WRONLY,
             writable: access == O_WRONLY || access == O_RDWR,
         };
@@ -107,6 +112,7 @@ impl Volume {
             client,
             file: ROOT,
             sync: false,
+            direct: false,
             readable: true,
             writable: false,
         }
@@ -115,7 +121,8 @@ impl Volume {
     /// One more handle like this one.
     pub fn duplicate(&mut self, handle: Handle) -> Result<Handle, Errno> {
         self.check_handle(handle)?;
-        self.nodes.get_mut(&handle.file).ok_or(Errno::EBADF)?.opened += 1;
+        let node = self.nodes.get_mut(&handle.file).ok_or(Errno::EBADF)?;
+        *node.opened.entry(handle.client).or_default() += 1;
         Ok(handle)
     }
 
@@ -129,8 +136,13 @@ impl Volume {
         let client = self.clients.get_mut(&handle.client);
         let error = client.and_then(|client| client.behind(handle.file).error.take());
         let node = self.nodes.get_mut(&handle.file).ok_or(Errno::EBADF)?;
-        node.opened = node.opened.saturating_sub(1);
-        if node.opened == 0 && !node.named {
+        if let Some(count) = node.opened.get_mut(&handle.client) {
+            *count -= 1;
+            if *count == 0 {
+                node.opened.remove(&handle.client);
+            }
+        }
+        if node.opened.is_empty() && !node.named {
             self.forget(handle.file);
         }
         let result = admitted.and(error.map_or(Ok(0), Err));
@@ -203,7 +215,7 @@ impl Volume {
         self.names.remove(path);
         let node = self.nodes.get_mut(&file).ok_or(Errno::ENOENT)?;
         node.named = false;
-        if node.opened == 0 {
+        if node.opened.is_empty() {
             self.forget(file);
         }
         Ok(())
@@ -404,7 +416,7 @@ impl Volume {
         self.names.insert(path.to_owned(), file);
         let node = Node {
             entry,
-            opened: 0,
+            opened: BTreeMap::new(),
             named: true,
         };
         self.nodes.insert(file, node);

@@ -18,6 +18,9 @@ pub struct Settings {
     pub shard: u64,
     /// Whether zerofill is known; not on dispersed volumes (`zerofill`).
     pub zerofill: bool,
+    /// What offsets and lengths of O_DIRECT handles must be multiples of; 1 for anything
+    /// (`direct-alignment`).
+    pub direct_alignment: u64,
     /// Of 100 un-synced pages, how many a power cut loses whole (`lost`).
     pub lost_percent: u8,
     /// Of 100 un-synced pages, how many a power cut tears; the rest survives (`torn`).
@@ -34,6 +37,7 @@ impl Default for Settings {
             window: 1 << 20,
             shard: 0,
             zerofill: true,
+            direct_alignment: 512,
             lost_percent: 50,
             torn_percent: 25,
         }
@@ -81,6 +85,7 @@ impl Settings {
             "write-behind-window" => self.window = number()?,
             "shard" => self.shard = number()?,
             "zerofill" => self.zerofill = switch()?,
+            "direct-alignment" => self.direct_alignment = number().filter(|&n| n > 0)?,
             "lost" => self.lost_percent = percent()?,
             "torn" => self.torn_percent = percent()?,
             _ => return None,
@@ -96,7 +101,7 @@ mod tests {
     #[test]
     fn every_key_is_read_and_strangers_are_refused() {
         let text = "# a volume\nseed = 7\nreplica=3\ncapacity = 65536\nwrite-behind = off\n\
-                    write-behind-window = 4096\nshard = 67108864\nzerofill = off\nlost=100\ntorn=0\n";
+                    write-behind-window = 4096\nshard = 67108864\nzerofill = off\ndirect-alignment = 4096\nlost=100\ntorn=0\n";
         let expected = Settings {
             seed: 7,
             bricks: 3,
@@ -105,6 +110,7 @@ mod tests {
             window: 4096,
             shard: 64 << 20,
             zerofill: false,
+            direct_alignment: 4096,
             lost_percent: 100,
             torn_percent: 0,
         };

@@ -35,8 +35,8 @@ pub struct Volume {
 /// A file or directory.
 pub(crate) struct Node {
     pub(crate) entry: Entry,
-    /// Handles open on it.
-    pub(crate) opened: u32,
+    /// Handles open on it, by client.
+    pub(crate) opened: BTreeMap<ClientId, u32>,
     /// Whether a path leads to it.
     pub(crate) named: bool,
 }
@@ -75,7 +75,7 @@ impl Volume {
             self.names.insert(entry.path.clone(), entry.file);
             let node = Node {
                 entry,
-                opened: 0,
+                opened: BTreeMap::new(),
                 named: true,
             };
             self.nodes.insert(node.entry.file, node);
@@ -147,6 +147,7 @@ impl Volume {
             result = result.and(error.map_or(Ok(()), Err));
         }
         self.clients.remove(&client);
+        self.drop_handles(client);
         self.answer(
             now,
             OpKind::Fini,
@@ -171,6 +172,18 @@ impl Volume {
                 writes,
             });
         }
+        self.drop_handles(client);
+    }
+
+    /// A client's handles are gone; so are files that only they kept.
+    fn drop_handles(&mut self, client: ClientId) {
+        for node in self.nodes.values_mut() {
+            node.opened.remove(&client);
+        }
+        let kept = |node: &Node| node.named || !node.opened.is_empty();
+        let nameless = self.nodes.iter().filter(|(_, node)| !kept(node));
+        let nameless: Vec<Ino> = nameless.map(|(&file, _)| file).collect();
+        nameless.into_iter().for_each(|file| self.forget(file));
     }
 
     /// Power fails everywhere: clients and caches are gone, stable storage is what is left.
@@ -180,10 +193,6 @@ impl Volume {
             .into_iter()
             .for_each(|client| self.kill_client(client));
         (0..self.bricks.len()).try_for_each(|brick| self.cut_brick(brick))?;
-        self.nodes.values_mut().for_each(|node| node.opened = 0);
-        let nameless = self.nodes.iter().filter(|(_, node)| !node.named);
-        let nameless: Vec<Ino> = nameless.map(|(&file, _)| file).collect();
-        nameless.into_iter().for_each(|file| self.forget(file));
         Ok(())
     }
 
@@ -192,6 +201,11 @@ impl Volume {
         let (bricks, mut desk) = self.desk();
         let mut bricks = bricks.iter_mut();
         bricks.try_for_each(|brick| brick.write_back(&mut desk))
+    }
+
+    /// Whether nobody has it mounted.
+    pub fn is_deserted(&self) -> bool {
+        self.clients.is_empty()
     }
 
     /// Whether the plan has cut the power; then nothing is answered any more.

@@ -9,6 +9,11 @@ use gluster_mock::{Errno, Moment, OpKind, Settings, Volume, XattrMode};
 
 const RDWR: i32 = 0o2;
 const DSYNC: i32 = 0o10000;
+const DIRECT: i32 = if cfg!(target_arch = "x86_64") {
+    0o40000
+} else {
+    0o200000
+};
 const NOW: Moment = Moment(0);
 
 /// A volume, one client on it, one file open.
@@ -326,6 +331,38 @@ fn power_that_fails_by_plan_stays_away() {
     world.volume.power_on();
     (world.client, world.handle) = World::mount(&mut world.volume);
     assert_eq!(world.read(0, PAGE), page(1));
+}
+
+#[test]
+fn a_direct_handle_minds_alignment() {
+    let mut world = World::through("direct-alignment = 4096");
+    let calm = Verdict::default();
+    let flags = RDWR | DIRECT;
+    let opened = world
+        .volume
+        .open_file(NOW, &calm, world.client, "/disk", flags);
+    world.handle = opened.expect("a handle");
+    assert_eq!(world.write(0, &[1; 512], 0), Err(Errno::EINVAL));
+    assert_eq!(world.write(0, &page(1), 0), Ok(PAGE));
+    assert_eq!(world.read(0, PAGE), page(1));
+}
+
+#[test]
+fn a_file_without_a_name_lives_as_long_as_its_handles() {
+    let mut world = World::through("capacity = 4096");
+    let calm = Verdict::default();
+    world.write(0, &page(1), 0).expect("room");
+    world
+        .volume
+        .remove(NOW, &calm, world.client, "/disk", false)
+        .expect("removed");
+    assert_eq!(world.read(0, PAGE), page(1));
+    assert_eq!(world.volume.space().expect("space").free, 0);
+    world
+        .volume
+        .detach(NOW, world.client)
+        .expect("gone in order");
+    assert_eq!(world.volume.space().expect("space").free, 4096);
 }
 
 #[test]

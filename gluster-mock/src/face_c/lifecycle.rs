@@ -138,7 +138,13 @@ pub(super) extern "C" fn glfs_fini(fs: *mut Glfs) -> c_int {
         let live = mount.live.lock().map_err(|_| Errno::EIO)?.take();
         if let Some(Live { shared, client }) = live {
             shared.perform(OpKind::Fini, "/", |volume, now, _| {
-                volume.detach(now, client)
+                let detached = volume.detach(now, client);
+                // The bricks of a real cluster live on and write back what they have; these end
+                // with the last mount, so they do it now.
+                if volume.is_deserted() {
+                    volume.settle()?;
+                }
+                detached
             })?;
         }
         Ok(0)

@@ -120,18 +120,6 @@ impl Shared {
     }
 }
 
-/// The last mount is gone in order. The bricks of a real cluster live on and write back what they
-/// have; these end here, so they do it now.
-impl Drop for Shared {
-    fn drop(&mut self) {
-        if let Ok(volume) = self.volume.get_mut()
-            && let Err(errno) = volume.settle()
-        {
-            folder::complain(&self.folder, "bricks", &errno.to_string());
-        }
-    }
-}
-
 /// The machine goes dark, and this process with it: no destructor, no flush.
 fn lose_power() -> ! {
     // SAFETY: a signal to this very process, which needs nothing from us any more.
