@@ -34,6 +34,8 @@ fn cluster() -> (TempDir, PathBuf) {
 }
 
 fn run(command: &mut Command, library: &Path, cluster: &Path) -> Output {
+    // Some leave files where they stand.
+    let command = command.current_dir(cluster);
     let command = command.env("LD_LIBRARY_PATH", library);
     let output = command
         .env("GLUSTER_MOCK_DIR", cluster)
