@@ -1,13 +1,14 @@
 //! The shared object from outside: loaded by path, linked by a C program, used by programs that
-//! know only Gluster. Each says what it misses instead of passing in silence.
-#![allow(clippy::print_stderr)]
+//! know only Gluster. A trial whose program is missing is listed as ignored, with the package to
+//! install as its kind; under `CI=true` it fails instead.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, ExitCode, Output};
 
 use gluster_mock::versioned;
+use libtest_mimic::{Arguments, Trial};
 use tempfile::TempDir;
 
 /// What cargo built beside this test.
@@ -51,16 +52,75 @@ fn run(command: &mut Command, library: &Path, cluster: &Path) -> Output {
     output
 }
 
-/// Whether a foreign program is here; says so where not.
-fn has(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").output().is_ok();
-    if !found {
-        eprintln!("skipped: {program} is not installed");
-    }
-    found
+/// What a trial needs, and the Debian package it comes from.
+struct Need {
+    present: fn() -> bool,
+    package: &'static str,
 }
 
-#[test]
+const HEADERS: Need = Need {
+    present: || Path::new("/usr/include/glusterfs/api/glfs.h").exists(),
+    package: "libglusterfs-dev",
+};
+const FIO: Need = Need {
+    present: || starts("fio"),
+    package: "fio",
+};
+const QEMU: Need = Need {
+    present: || {
+        let driver = "/usr/lib/x86_64-linux-gnu/qemu/block-gluster.so";
+        starts("qemu-img") && Path::new(driver).exists()
+    },
+    package: "qemu-utils and qemu-block-extra",
+};
+
+fn starts(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
+fn trial(name: &str, need: Option<Need>, body: fn()) -> Trial {
+    let missing = need.filter(|need| !(need.present)());
+    let Some(Need { package, .. }) = missing else {
+        return Trial::test(name, move || {
+            body();
+            Ok(())
+        });
+    };
+    let reason = format!("needs package {package}");
+    let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    let failure = reason.clone();
+    Trial::test(name, move || Err(failure.into()))
+        .with_kind(reason)
+        .with_ignored_flag(!in_ci)
+}
+
+fn main() -> ExitCode {
+    let trials = vec![
+        trial("glintd_can_load_it", None, glintd_can_load_it),
+        trial(
+            "a_c_program_finds_what_it_expects",
+            Some(HEADERS),
+            a_c_program_finds_what_it_expects,
+        ),
+        trial(
+            "a_power_cut_by_plan_ends_the_process",
+            Some(HEADERS),
+            a_power_cut_by_plan_ends_the_process,
+        ),
+        trial(
+            "fio_verifies_through_both_engines",
+            Some(FIO),
+            fio_verifies_through_both_engines,
+        ),
+        trial(
+            "qemu_img_brings_an_image_there_and_back",
+            Some(QEMU),
+            qemu_img_brings_an_image_there_and_back,
+        ),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
 fn glintd_can_load_it() {
     let library = built("libgluster_mock.so");
     if let Err(error) = glfs_sys::Api::open(&library) {
@@ -68,12 +128,8 @@ fn glintd_can_load_it() {
     }
 }
 
-/// The C program, compiled; `None` where there is no header or compiler for it.
-fn durable(folder: &Path, library: &Path) -> Option<PathBuf> {
-    if !Path::new("/usr/include/glusterfs/api/glfs.h").exists() || !has("cc") {
-        eprintln!("skipped: apt-get install libglusterfs-dev gcc");
-        return None;
-    }
+/// The C program, compiled.
+fn durable(folder: &Path, library: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/durable.c");
     let program = folder.join("durable");
     let compiled = Command::new("cc")
@@ -87,15 +143,12 @@ fn durable(folder: &Path, library: &Path) -> Option<PathBuf> {
         "{}",
         String::from_utf8_lossy(&compiled.stderr)
     );
-    Some(program)
+    program
 }
 
-#[test]
 fn a_c_program_finds_what_it_expects() {
     let (folder, library) = cluster();
-    let Some(program) = durable(folder.path(), &library) else {
-        return;
-    };
+    let program = durable(folder.path(), &library);
     let cluster = folder.path().join("cluster");
     run(
         Command::new(&program).arg(&cluster).arg("vol"),
@@ -106,12 +159,9 @@ fn a_c_program_finds_what_it_expects() {
     assert_eq!(stable, [vec![0; 8192], vec![b'c'; 4096]].concat());
 }
 
-#[test]
 fn a_power_cut_by_plan_ends_the_process() {
     let (folder, library) = cluster();
-    let Some(program) = durable(folder.path(), &library) else {
-        return;
-    };
+    let program = durable(folder.path(), &library);
     let cluster = folder.path().join("cluster");
     fs::write(cluster.join("vol/plan"), "write /c.img nth=2 cut\n").expect("a plan");
     let mut command = Command::new(&program);
@@ -125,11 +175,7 @@ fn a_power_cut_by_plan_ends_the_process() {
     assert_eq!(stable, [vec![0; 8192], vec![b'c'; 4096]].concat());
 }
 
-#[test]
 fn fio_verifies_through_both_engines() {
-    if !has("fio") {
-        return;
-    }
     let (folder, library) = cluster();
     let cluster = folder.path().join("cluster");
     for (engine, depth) in [("gfapi", "1"), ("gfapi_async", "16")] {
@@ -151,13 +197,7 @@ fn fio_verifies_through_both_engines() {
     }
 }
 
-#[test]
 fn qemu_img_brings_an_image_there_and_back() {
-    let block = "/usr/lib/x86_64-linux-gnu/qemu/block-gluster.so";
-    if !has("qemu-img") || !Path::new(block).exists() {
-        eprintln!("skipped: apt-get install qemu-utils qemu-block-extra");
-        return;
-    }
     let (folder, library) = cluster();
     let cluster = folder.path().join("cluster");
     let bytes: Vec<u8> = (0..1_u32 << 18)
