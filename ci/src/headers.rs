@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::mem::offset_of;
 use std::process::{Command, Stdio};
 
+use glfs_sys::types as glfs;
 use libiscsi_sys::types as iscsi;
 
 use crate::step::{Outcome, Step};
@@ -184,15 +185,50 @@ fn libiscsi_constants() -> Vec<(String, usize)> {
 }
 
 fn glfs() -> Belief {
-    use glfs_sys::types::GlfsStat;
+    let signatures = glfs_sys::SIGNATURES.iter();
+    Belief {
+        package: "libglusterfs-dev",
+        prologue: "#include <sys/xattr.h>\n#include <glusterfs/api/glfs.h>\n",
+        header: "/usr/include/glusterfs/api/glfs.h",
+        types: &[
+            ("Dirent", "struct dirent"),
+            ("Flock", "struct flock"),
+            ("Glfs", "glfs_t"),
+            ("GlfsFd", "glfs_fd_t"),
+            ("GlfsStat", "struct glfs_stat"),
+            ("IoVec", "struct iovec"),
+            ("LockMode", "glfs_lock_mode_t"),
+            ("Mode", "mode_t"),
+            ("Offset", "off_t"),
+            ("Stat", "struct stat"),
+            ("StatVfs", "struct statvfs"),
+        ],
+        functions: signatures
+            .map(|each| (each.name, each.arguments, each.result))
+            .collect(),
+        values: [glfs_layouts(), system_layouts(), glfs_constants()].concat(),
+    }
+}
 
-    let mut values = vec![("sizeof(struct glfs_stat)".to_owned(), size_of::<GlfsStat>())];
+fn glfs_layouts() -> Vec<(String, usize)> {
+    use glfs::{GlfsStat, LockMode};
+
+    let mut values = vec![
+        ("sizeof(struct glfs_stat)".to_owned(), size_of::<GlfsStat>()),
+        ("sizeof(glfs_lock_mode_t)".to_owned(), size_of::<LockMode>()),
+    ];
     let v = &mut values;
     layout!(
         v,
         "struct glfs_stat",
         GlfsStat,
-        [glfs_st_mask, glfs_st_atime, glfs_st_mtime]
+        [glfs_st_mask, glfs_st_attributes, glfs_st_attributes_mask]
+    );
+    layout!(
+        v,
+        "struct glfs_stat",
+        GlfsStat,
+        [glfs_st_atime, glfs_st_btime, glfs_st_ctime, glfs_st_mtime]
     );
     layout!(
         v,
@@ -204,37 +240,102 @@ fn glfs() -> Belief {
         v,
         "struct glfs_stat",
         GlfsStat,
-        [glfs_st_rdev_major, glfs_st_blksize]
+        [
+            glfs_st_rdev_major,
+            glfs_st_rdev_minor,
+            glfs_st_dev_major,
+            glfs_st_dev_minor
+        ]
     );
     layout!(
         v,
         "struct glfs_stat",
         GlfsStat,
-        [glfs_st_nlink, glfs_st_uid, glfs_st_mode]
+        [
+            glfs_st_blksize,
+            glfs_st_nlink,
+            glfs_st_uid,
+            glfs_st_gid,
+            glfs_st_mode
+        ]
     );
-    let signatures = glfs_sys::SIGNATURES.iter();
-    Belief {
-        package: "libglusterfs-dev",
-        prologue: "#define _FILE_OFFSET_BITS 64\n#include <glusterfs/api/glfs.h>\n",
-        header: "/usr/include/glusterfs/api/glfs.h",
-        types: &[
-            ("Glfs", "glfs_t"),
-            ("GlfsFd", "glfs_fd_t"),
-            ("GlfsStat", "struct glfs_stat"),
-            ("Mode", "mode_t"),
-            ("Offset", "off_t"),
-        ],
-        functions: signatures
-            .map(|each| (each.name, each.arguments, each.result))
-            .collect(),
-        values,
-    }
+    values
+}
+
+/// The system's structures that appear in signatures.
+fn system_layouts() -> Vec<(String, usize)> {
+    use glfs::{Dirent, Flock, IoVec, Stat, StatVfs};
+
+    let mut values = vec![
+        ("sizeof(struct stat)".to_owned(), size_of::<Stat>()),
+        ("sizeof(struct statvfs)".to_owned(), size_of::<StatVfs>()),
+        ("sizeof(struct flock)".to_owned(), size_of::<Flock>()),
+        ("sizeof(struct iovec)".to_owned(), size_of::<IoVec>()),
+        ("sizeof(struct dirent)".to_owned(), size_of::<Dirent>()),
+    ];
+    let v = &mut values;
+    layout!(v, "struct stat", Stat, [st_mode, st_size, st_blocks]);
+    layout!(
+        v,
+        "struct statvfs",
+        StatVfs,
+        [f_bsize, f_frsize, f_blocks, f_bfree, f_bavail]
+    );
+    layout!(
+        v,
+        "struct flock",
+        Flock,
+        [l_type, l_whence, l_start, l_len, l_pid]
+    );
+    layout!(v, "struct iovec", IoVec, [iov_base, iov_len]);
+    layout!(v, "struct dirent", Dirent, [d_ino, d_type, d_name]);
+    values
+}
+
+fn glfs_constants() -> Vec<(String, usize)> {
+    let mut values = Vec::new();
+    let v = &mut values;
+    constants!(
+        v,
+        glfs,
+        [O_RDONLY, O_RDWR, O_EXCL, O_DIRECT, O_DSYNC, O_SYNC]
+    );
+    constants!(
+        v,
+        glfs,
+        [SEEK_SET, SEEK_END, SEEK_DATA, SEEK_HOLE, S_IFMT, S_IFREG]
+    );
+    constants!(
+        v,
+        glfs,
+        [F_GETLK, F_SETLK, F_SETLKW, F_RDLCK, F_WRLCK, F_UNLCK]
+    );
+    constants!(v, glfs, [XATTR_CREATE, XATTR_REPLACE]);
+    constants!(
+        v,
+        glfs,
+        [
+            GLFS_LK_ADVISORY,
+            GLFS_LK_MANDATORY,
+            GFAPI_MAX_LOCK_OWNER_LEN
+        ]
+    );
+    constants!(
+        v,
+        glfs,
+        [GLFS_STAT_SIZE, GLFS_STAT_BLOCKS, GLFS_STAT_BASIC_STATS]
+    );
+    values
 }
 
 impl Belief {
     /// The beliefs as C, every one an assertion.
     fn to_c(&self) -> String {
-        let mut text = String::from("#include <stddef.h>\n#include <stdint.h>\n");
+        // The system's headers listen to these only before the first of them.
+        let mut text = String::from(
+            "#define _GNU_SOURCE\n#define _FILE_OFFSET_BITS 64\n\
+             #include <stddef.h>\n#include <stdint.h>\n",
+        );
         text.push_str(self.prologue);
         for (expression, value) in &self.values {
             let _ = writeln!(

@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 
 use libloading::Library;
 
-use crate::types::{Glfs, GlfsFd, GlfsStat, Mode, Offset};
+use crate::types::{
+    Dirent, Flock, Glfs, GlfsFd, GlfsStat, IoVec, LockMode, Mode, Offset, Stat, StatVfs,
+};
 
 /// The one name libgfapi has had since it exists.
 const SONAME: &str = "libgfapi.so.0";
@@ -75,8 +77,12 @@ macro_rules! declare {
 }
 
 declare! {
+    // a volume
     fn glfs_new(volume: *const c_char) -> *mut Glfs;
     fn glfs_set_volfile_server(
+        fs: *mut Glfs, transport: *const c_char, host: *const c_char, port: c_int,
+    ) -> c_int;
+    fn glfs_unset_volfile_server(
         fs: *mut Glfs, transport: *const c_char, host: *const c_char, port: c_int,
     ) -> c_int;
     fn glfs_set_xlator_option(
@@ -86,9 +92,41 @@ declare! {
     fn glfs_init(fs: *mut Glfs) -> c_int;
     fn glfs_fini(fs: *mut Glfs) -> c_int;
     fn glfs_get_volumeid(fs: *mut Glfs, id: *mut c_char, size: usize) -> c_int;
+    fn glfs_get_volfile(fs: *mut Glfs, text: *mut c_void, size: usize) -> isize;
+    fn glfs_statvfs(fs: *mut Glfs, path: *const c_char, found: *mut StatVfs) -> c_int;
+
+    // names in it
+    fn glfs_stat(fs: *mut Glfs, path: *const c_char, found: *mut Stat) -> c_int;
+    fn glfs_lstat(fs: *mut Glfs, path: *const c_char, found: *mut Stat) -> c_int;
+    fn glfs_access(fs: *mut Glfs, path: *const c_char, mode: c_int) -> c_int;
+    fn glfs_unlink(fs: *mut Glfs, path: *const c_char) -> c_int;
+    fn glfs_rename(fs: *mut Glfs, from: *const c_char, to: *const c_char) -> c_int;
+    fn glfs_mkdir(fs: *mut Glfs, path: *const c_char, mode: Mode) -> c_int;
+    fn glfs_rmdir(fs: *mut Glfs, path: *const c_char) -> c_int;
+    fn glfs_getxattr(
+        fs: *mut Glfs, path: *const c_char, name: *const c_char, value: *mut c_void, size: usize,
+    ) -> isize;
+    fn glfs_setxattr(
+        fs: *mut Glfs, path: *const c_char, name: *const c_char, value: *const c_void,
+        size: usize, flags: c_int,
+    ) -> c_int;
+    fn glfs_removexattr(fs: *mut Glfs, path: *const c_char, name: *const c_char) -> c_int;
+    fn glfs_listxattr(
+        fs: *mut Glfs, path: *const c_char, names: *mut c_void, size: usize,
+    ) -> isize;
+
+    // an open folder
+    fn glfs_opendir(fs: *mut Glfs, path: *const c_char) -> *mut GlfsFd;
+    fn glfs_readdir(fd: *mut GlfsFd) -> *mut Dirent;
+    fn glfs_readdir_r(fd: *mut GlfsFd, entry: *mut Dirent, found: *mut *mut Dirent) -> c_int;
+    fn glfs_closedir(fd: *mut GlfsFd) -> c_int;
+
+    // an open file
     fn glfs_open(fs: *mut Glfs, path: *const c_char, flags: c_int) -> *mut GlfsFd;
     fn glfs_creat(fs: *mut Glfs, path: *const c_char, flags: c_int, mode: Mode) -> *mut GlfsFd;
+    fn glfs_dup(fd: *mut GlfsFd) -> *mut GlfsFd;
     fn glfs_close(fd: *mut GlfsFd) -> c_int;
+    fn glfs_fstat(fd: *mut GlfsFd, found: *mut Stat) -> c_int;
     fn glfs_lseek(fd: *mut GlfsFd, offset: Offset, whence: c_int) -> Offset;
     fn glfs_pread(
         fd: *mut GlfsFd, buffer: *mut c_void, count: usize, offset: Offset, flags: c_int,
@@ -98,10 +136,36 @@ declare! {
         fd: *mut GlfsFd, buffer: *const c_void, count: usize, offset: Offset, flags: c_int,
         before: *mut GlfsStat, after: *mut GlfsStat,
     ) -> isize;
+    fn glfs_preadv(
+        fd: *mut GlfsFd, slices: *const IoVec, count: c_int, offset: Offset, flags: c_int,
+    ) -> isize;
+    fn glfs_pwritev(
+        fd: *mut GlfsFd, slices: *const IoVec, count: c_int, offset: Offset, flags: c_int,
+    ) -> isize;
+    fn glfs_fsync(fd: *mut GlfsFd, before: *mut GlfsStat, after: *mut GlfsStat) -> c_int;
     fn glfs_fdatasync(fd: *mut GlfsFd, before: *mut GlfsStat, after: *mut GlfsStat) -> c_int;
     fn glfs_ftruncate(
         fd: *mut GlfsFd, length: Offset, before: *mut GlfsStat, after: *mut GlfsStat,
     ) -> c_int;
+    fn glfs_discard(fd: *mut GlfsFd, offset: Offset, length: usize) -> c_int;
+    fn glfs_zerofill(fd: *mut GlfsFd, offset: Offset, length: Offset) -> c_int;
+    fn glfs_fallocate(
+        fd: *mut GlfsFd, keep_size: c_int, offset: Offset, length: usize,
+    ) -> c_int;
+    fn glfs_fgetxattr(
+        fd: *mut GlfsFd, name: *const c_char, value: *mut c_void, size: usize,
+    ) -> isize;
+    fn glfs_fsetxattr(
+        fd: *mut GlfsFd, name: *const c_char, value: *const c_void, size: usize, flags: c_int,
+    ) -> c_int;
+    fn glfs_fremovexattr(fd: *mut GlfsFd, name: *const c_char) -> c_int;
+
+    // who may use it
+    fn glfs_posix_lock(fd: *mut GlfsFd, command: c_int, lock: *mut Flock) -> c_int;
+    fn glfs_file_lock(
+        fd: *mut GlfsFd, command: c_int, lock: *mut Flock, mode: LockMode,
+    ) -> c_int;
+    fn glfs_fd_set_lkowner(fd: *mut GlfsFd, owner: *mut c_void, length: c_int) -> c_int;
 }
 
 impl Api {

@@ -1,6 +1,18 @@
 //! The C types of `glusterfs/api/glfs.h` that cross the boundary, field for field.
 
-use std::ffi::{c_long, c_uint};
+use std::ffi::{c_int, c_long, c_uint};
+
+/// The system's own structures that appear in signatures.
+pub use libc::{
+    dirent as Dirent, flock as Flock, iovec as IoVec, stat as Stat, statvfs as StatVfs,
+};
+
+/// The system's flags and commands, which libgfapi takes as they are.
+pub use libc::{
+    F_GETLK, F_RDLCK, F_SETLK, F_SETLKW, F_UNLCK, F_WRLCK, O_DIRECT, O_DSYNC, O_EXCL, O_RDONLY,
+    O_RDWR, O_SYNC, S_IFMT, S_IFREG, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET, XATTR_CREATE,
+    XATTR_REPLACE,
+};
 
 /// `glfs_t`: opaque, one mounted volume.
 #[repr(C)]
@@ -18,6 +30,22 @@ pub struct GlfsFd {
 pub type Offset = i64;
 /// `mode_t`.
 pub type Mode = c_uint;
+
+/// `glfs_lock_mode_t`: what a lock keeps others from.
+pub type LockMode = c_uint;
+/// A lock that holds between those who ask for it.
+pub const GLFS_LK_ADVISORY: LockMode = 0;
+/// A lock the bricks enforce.
+pub const GLFS_LK_MANDATORY: LockMode = 1;
+/// Longest lock owner, in bytes.
+pub const GFAPI_MAX_LOCK_OWNER_LEN: c_int = 255;
+
+/// In `glfs_st_mask`: the size is known.
+pub const GLFS_STAT_SIZE: u64 = 0x200;
+/// In `glfs_st_mask`: the allocated blocks are known.
+pub const GLFS_STAT_BLOCKS: u64 = 0x400;
+/// In `glfs_st_mask`: everything `struct stat` has is known.
+pub const GLFS_STAT_BASIC_STATS: u64 = 0x7ff;
 
 /// `struct timespec`.
 #[repr(C)]
