@@ -71,8 +71,33 @@ impl Buffer {
         }
     }
 
+    /// What stands in for it where it cannot be given back: see [`Stead`].
+    pub fn stead(&self) -> Stead {
+        Stead {
+            capacity: self.capacity(),
+            len: self.len,
+        }
+    }
+
     fn capacity(&self) -> usize {
         self.memory.len() - (ALIGN - 1)
+    }
+}
+
+/// The measure of a buffer that foreign code may go on using after its operation was answered: a
+/// pool is paid back with new memory of the same size, and the old stays where it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Stead {
+    capacity: usize,
+    len: usize,
+}
+
+impl Stead {
+    /// Memory of that size, zeroed.
+    pub fn buffer(self) -> Buffer {
+        let mut buffer = Buffer::zeroed(self.capacity);
+        buffer.truncate(self.len);
+        buffer
     }
 }
 
@@ -237,6 +262,17 @@ mod tests {
         pool.reclaim(part);
         assert_eq!(pool.out_bytes(), 0);
         assert_eq!(pool.take(10_000).expect("reused").bytes().as_ptr(), address);
+    }
+
+    #[test]
+    fn a_stead_pays_a_pool_back() {
+        let mut pool = Pool::new(1 << 20);
+        let pinned = pool.take(512).expect("within budget");
+        let stead = pinned.stead().buffer();
+        assert_eq!(stead.len(), 512);
+        assert_ne!(stead.bytes().as_ptr(), pinned.bytes().as_ptr());
+        pool.put(stead);
+        assert_eq!(pool.out_bytes(), 0);
     }
 
     #[test]

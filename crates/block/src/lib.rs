@@ -8,7 +8,7 @@ pub mod fault;
 pub mod op;
 pub mod size;
 
-pub use buffer::{Buffer, Pool, Slice};
+pub use buffer::{Buffer, Pool, Slice, Stead};
 pub use fault::Fault;
 pub use op::{Caps, Completion, Op, Ticket};
 pub use size::{BlockSize, Lba, Span};
