@@ -24,7 +24,7 @@ const UNFLUSHED: u8 = 1;
 const USAGE: u8 = 2;
 const ENVIRONMENT: u8 = 3;
 
-/// An iSCSI target whose disks are files.
+/// An iSCSI target whose disks are files, of this machine or of a Gluster volume.
 #[derive(Debug, Parser)]
 #[command(name = "glintd", version)]
 struct Arguments {

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 mod driver;
 pub mod entropy;
+pub mod gluster;
 pub mod identity;
 pub mod inbox;
 pub mod observe;

@@ -14,6 +14,7 @@ use block::{Caps, Completion, Fault, Op, Ticket};
 
 use crate::inbox::Completions;
 
+pub(crate) use pending::completion;
 pub use spec::{OpenError, StoreSpec};
 
 /// An image that is open.
@@ -54,7 +55,7 @@ fn physical_bytes(bytes: u64, settings: &Settings) -> u32 {
     }
 }
 
-fn caps(bytes: u64, settings: &Settings) -> Caps {
+pub(crate) fn caps(bytes: u64, settings: &Settings) -> Caps {
     Caps {
         bytes,
         block_size: settings.block_size,
@@ -65,7 +66,7 @@ fn caps(bytes: u64, settings: &Settings) -> Caps {
 }
 
 /// Whether an operation may touch the image at all.
-fn admit(caps: &Caps, op: &Op) -> Result<(), Fault> {
+pub(crate) fn admit(caps: &Caps, op: &Op) -> Result<(), Fault> {
     let (at, len, writes) = match op {
         Op::Read { at, buffer } => (*at, buffer.len(), false),
         Op::Write { at, buffer, .. } => (*at, buffer.len(), true),

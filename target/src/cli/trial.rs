@@ -13,7 +13,8 @@ use crate::store::StoreSpec;
 /// A trial's arguments.
 #[derive(Debug, Args)]
 pub(super) struct Trial {
-    /// Serve this disk, LUN 0 first: file:PATH, file:PATH?size=10GiB or mem:1GiB. May be repeated.
+    /// Serve this disk, LUN 0 first: file:PATH, file:PATH?size=10GiB,
+    /// gluster://SERVER/VOLUME/PATH?size=10GiB or mem:1GiB. May be repeated.
     #[arg(long, value_name = "SPEC")]
     lun: Vec<String>,
     /// Where to listen: a loopback address; port 0 takes a free one.

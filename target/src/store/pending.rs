@@ -46,7 +46,7 @@ impl Drop for Pending {
 }
 
 /// The answer to an operation, with the buffer it brought.
-pub(super) fn completion(ticket: Ticket, op: Op, outcome: Result<(), Fault>) -> Completion {
+pub(crate) fn completion(ticket: Ticket, op: Op, outcome: Result<(), Fault>) -> Completion {
     let buffer = match op {
         Op::Read { buffer, .. } | Op::Write { buffer, .. } => Some(buffer),
         Op::Flush => None,

@@ -1,4 +1,5 @@
-//! The text that says which store: `mem:1GiB`, `file:/srv/disk.img`, `file:disk.img?size=10GiB`.
+//! The text that says which store: `mem:1GiB`, `file:/srv/disk.img`, `file:disk.img?size=10GiB`,
+//! `gluster://server/volume/disk.img?size=10GiB`.
 
 use std::fmt;
 use std::io;
@@ -10,6 +11,7 @@ use super::mem::MemStore;
 use super::{Settings, Store};
 use crate::config::Unfit;
 use crate::config::quantity;
+use crate::gluster::{GlusterError, GlusterStore, Place};
 
 /// Largest disk in memory: its chunk directory stays small, and nobody has more.
 const MEM_BYTES_MAX: u64 = 64 << 40;
@@ -32,12 +34,18 @@ pub enum StoreSpec {
         /// Make it this large when it is missing, refuse another size when it is not.
         create_bytes: Option<u64>,
     },
+    /// In a file of a Gluster volume.
+    Gluster {
+        /// Which, and who to ask for it.
+        place: Place,
+        /// As for a file.
+        create_bytes: Option<u64>,
+    },
 }
 
 impl StoreSpec {
     /// What a specification looks like, for messages.
-    pub const ALLOWED: &'static str =
-        "file:PATH, file:PATH?size=10GiB (made when missing) or mem:1GiB";
+    pub const ALLOWED: &'static str = "file:PATH, file:PATH?size=10GiB (made when missing), gluster://SERVER/VOLUME/PATH or mem:1GiB";
 
     /// Reads a specification.
     pub fn parse(text: &str) -> Result<Self, Unfit> {
@@ -46,14 +54,19 @@ impl StoreSpec {
             Some(("mem", size)) => Ok(Self::Mem {
                 bytes: size_of(size, MEM_BYTES_MAX)?,
             }),
-            Some(("file", rest)) => {
-                let (path, create_bytes) = match rest.split_once('?') {
-                    None => (rest, None),
-                    Some((path, query)) => match query.split_once('=') {
-                        Some(("size", size)) => (path, Some(size_of(size, FILE_BYTES_MAX)?)),
-                        _ => return Err(unfit(format!("\"?{query}\" means nothing here"))),
-                    },
+            Some(("gluster", rest)) => {
+                let Some(rest) = rest.strip_prefix("//") else {
+                    let what = format!("\"{text}\" has no servers");
+                    return Err(Unfit::new(what, Place::ALLOWED));
                 };
+                let (place, create_bytes) = with_size(rest, Place::ALLOWED)?;
+                Ok(Self::Gluster {
+                    place: Place::parse(place)?,
+                    create_bytes,
+                })
+            }
+            Some(("file", rest)) => {
+                let (path, create_bytes) = with_size(rest, Self::ALLOWED)?;
                 if path.is_empty() {
                     return Err(unfit("no path after \"file:\"".to_owned()));
                 }
@@ -69,6 +82,10 @@ impl StoreSpec {
     pub fn fits(&self, block_size: block::BlockSize) -> Result<(), Unfit> {
         let (Self::Mem { bytes }
         | Self::File {
+            create_bytes: Some(bytes),
+            ..
+        }
+        | Self::Gluster {
             create_bytes: Some(bytes),
             ..
         }) = self
@@ -89,6 +106,7 @@ impl StoreSpec {
         match self {
             Self::Mem { .. } => "mem:".to_owned(),
             Self::File { path, .. } => format!("file:{}", path.display()),
+            Self::Gluster { place, .. } => place.image(),
         }
     }
 
@@ -99,6 +117,10 @@ impl StoreSpec {
             Self::File { path, create_bytes } => {
                 Arc::new(FileStore::open(path, *create_bytes, settings)?)
             }
+            Self::Gluster {
+                place,
+                create_bytes,
+            } => Arc::new(GlusterStore::open(place, *create_bytes, settings)?),
         })
     }
 }
@@ -108,7 +130,22 @@ impl fmt::Display for StoreSpec {
         match self {
             Self::Mem { bytes } => write!(f, "mem:{}", quantity::Bytes(*bytes)),
             Self::File { path, .. } => write!(f, "file:{}", path.display()),
+            Self::Gluster { place, .. } => place.fmt(f),
         }
+    }
+}
+
+/// `PLACE` or `PLACE?size=SIZE`.
+fn with_size<'a>(text: &'a str, allowed: &str) -> Result<(&'a str, Option<u64>), Unfit> {
+    let Some((place, query)) = text.split_once('?') else {
+        return Ok((text, None));
+    };
+    match query.split_once('=') {
+        Some(("size", size)) => Ok((place, Some(size_of(size, FILE_BYTES_MAX)?))),
+        _ => Err(Unfit::new(
+            format!("\"?{query}\" means nothing here"),
+            allowed,
+        )),
     }
 }
 
@@ -182,6 +219,9 @@ pub enum OpenError {
         /// The logical block size.
         block_bytes: u32,
     },
+    /// It is on a Gluster volume.
+    #[error(transparent)]
+    Gluster(#[from] GlusterError),
 }
 
 impl OpenError {
@@ -218,6 +258,15 @@ mod tests {
             panic!("a relative path is fine");
         };
         assert!(path.is_absolute());
+        let gluster = StoreSpec::parse("gluster://g1,g2:24008/disks/vm/a.img?size=10GiB");
+        let Ok(StoreSpec::Gluster {
+            place,
+            create_bytes: Some(0x2_8000_0000),
+        }) = gluster
+        else {
+            panic!("{gluster:?}");
+        };
+        assert_eq!(place.to_string(), "gluster://g1,g2:24008/disks/vm/a.img");
     }
 
     #[test]
@@ -230,6 +279,10 @@ mod tests {
             "file:",
             "file:a?sise=1GiB",
             "ram:1GiB",
+            "gluster:g1/disks/a",
+            "gluster://g1/disks",
+            "gluster://g1/disks/a?sise=1GiB",
+            "gluster://g1/disks/a?size=0",
             "a",
         ];
         for text in cases {

@@ -112,7 +112,7 @@ impl Checker<'_> {
             return self.refuse(span, key, "there is no store", StoreSpec::ALLOWED);
         };
         let store = self.value(text, key, StoreSpec::parse)?;
-        if let StoreSpec::File { .. } = store {
+        if let StoreSpec::File { .. } | StoreSpec::Gluster { .. } = store {
             let what = format!("the image {}", store.place());
             self.once(text.span(), key, what, "each image once")?;
         }

@@ -1,0 +1,223 @@
+//! libgfapi in safe Rust: a volume, an open file, and what they can be asked. Every call blocks,
+//! some without end.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_int};
+use std::io;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+use glfs_sys::Api;
+use glfs_sys::types::{
+    Glfs, GlfsFd, IoVec, O_DIRECT, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR, Offset, S_IFMT, S_IFREG, Stat,
+};
+
+/// Permissions of a file we make: nobody but the owner.
+const MODE: u32 = 0o600;
+
+/// A volume: a `glfs_t`.
+pub(super) struct Fs {
+    api: &'static Api,
+    raw: NonNull<Glfs>,
+    connected: bool,
+}
+
+// SAFETY: libgfapi locks a glfs_t by itself; any thread may use it, several at a time.
+unsafe impl Send for Fs {}
+// SAFETY: as above.
+unsafe impl Sync for Fs {}
+
+impl Fs {
+    /// A volume that is not connected yet.
+    pub(super) fn new(api: &'static Api, volume: &CStr) -> io::Result<Self> {
+        // SAFETY: the name is a C string, which is copied.
+        let raw = unsafe { (api.glfs_new)(volume.as_ptr()) };
+        let raw = NonNull::new(raw).ok_or_else(io::Error::last_os_error)?;
+        Ok(Self {
+            api,
+            raw,
+            connected: false,
+        })
+    }
+
+    /// One more server to ask for the volume's description; they are tried in turn.
+    pub(super) fn add_server(&mut self, host: &CStr, port: u16) -> io::Result<()> {
+        // SAFETY: both are C strings, which are copied; the glfs_t is ours and lives.
+        check(unsafe {
+            (self.api.glfs_set_volfile_server)(
+                self.raw.as_ptr(),
+                c"tcp".as_ptr(),
+                host.as_ptr(),
+                c_int::from(port),
+            )
+        })
+    }
+
+    /// Sets an option of every translator whose name matches, of this client only.
+    pub(super) fn set_option(&mut self, xlator: &CStr, key: &CStr, value: &CStr) -> io::Result<()> {
+        // SAFETY: all three are C strings, which are copied; the glfs_t is ours and lives.
+        check(unsafe {
+            (self.api.glfs_set_xlator_option)(
+                self.raw.as_ptr(),
+                xlator.as_ptr(),
+                key.as_ptr(),
+                value.as_ptr(),
+            )
+        })
+    }
+
+    /// Connects.
+    pub(super) fn connect(&mut self) -> io::Result<()> {
+        // SAFETY: the glfs_t is ours, lives, and was not connected before.
+        check(unsafe { (self.api.glfs_init)(self.raw.as_ptr()) })?;
+        self.connected = true;
+        Ok(())
+    }
+
+    fn open(&self, path: &CStr, flags: c_int) -> io::Result<NonNull<GlfsFd>> {
+        // SAFETY: the glfs_t lives and is connected; the path is a C string that is not kept.
+        let raw = unsafe { (self.api.glfs_open)(self.raw.as_ptr(), path.as_ptr(), flags) };
+        NonNull::new(raw).ok_or_else(io::Error::last_os_error)
+    }
+
+    fn create(&self, path: &CStr) -> io::Result<NonNull<GlfsFd>> {
+        // SAFETY: the glfs_t lives and is connected; the path is a C string that is not kept.
+        let raw = unsafe {
+            (self.api.glfs_creat)(self.raw.as_ptr(), path.as_ptr(), O_RDWR | O_EXCL, MODE)
+        };
+        NonNull::new(raw).ok_or_else(io::Error::last_os_error)
+    }
+}
+
+impl Drop for Fs {
+    /// Takes ten seconds. One that never connected is left alone: the library would wait for
+    /// threads that wait for servers.
+    fn drop(&mut self) {
+        if !self.connected {
+            return;
+        }
+        // SAFETY: the glfs_t is connected, and nothing uses it: every file holds on to it.
+        if let Err(why) = check(unsafe { (self.api.glfs_fini)(self.raw.as_ptr()) }) {
+            tracing::debug!("glfs_fini: {why}");
+        }
+    }
+}
+
+/// An open file: a `glfs_fd_t`, and the volume it is in.
+pub(super) struct GlusterFile {
+    fs: Arc<Fs>,
+    raw: NonNull<GlfsFd>,
+}
+
+// SAFETY: libgfapi counts and locks a glfs_fd_t by itself; any thread may use it, several at a
+// time, as long as nobody closes it, which only dropping it does.
+unsafe impl Send for GlusterFile {}
+// SAFETY: as above.
+unsafe impl Sync for GlusterFile {}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Access {
+    pub(super) write: bool,
+    /// Past the page caches of the bricks.
+    pub(super) direct: bool,
+}
+
+impl GlusterFile {
+    /// Opens the file at `path`.
+    pub(super) fn open(fs: &Arc<Fs>, path: &CStr, access: Access) -> io::Result<Self> {
+        let write = if access.write { O_RDWR } else { O_RDONLY };
+        let direct = if access.direct { O_DIRECT } else { 0 };
+        let raw = fs.open(path, write | direct)?;
+        Ok(Self {
+            fs: Arc::clone(fs),
+            raw,
+        })
+    }
+
+    /// Makes the file at `path`, where there is none.
+    pub(super) fn create(fs: &Arc<Fs>, path: &CStr) -> io::Result<Self> {
+        let raw = fs.create(path)?;
+        Ok(Self {
+            fs: Arc::clone(fs),
+            raw,
+        })
+    }
+
+    /// Its size; `None` for what is no regular file.
+    pub(super) fn size(&self) -> io::Result<Option<u64>> {
+        // SAFETY: struct stat is plain numbers, of which zero is one.
+        let mut stat: Stat = unsafe { std::mem::zeroed() };
+        // SAFETY: the file is open, and the library writes one struct stat.
+        check(unsafe { (self.fs.api.glfs_fstat)(self.raw.as_ptr(), &raw mut stat) })?;
+        let regular = stat.st_mode & S_IFMT == S_IFREG;
+        Ok(u64::try_from(stat.st_size).ok().filter(|_| regular))
+    }
+
+    /// Gives it another size.
+    pub(super) fn set_size(&self, bytes: u64) -> io::Result<()> {
+        let bytes = offset(bytes)?;
+        let none = ptr::null_mut;
+        // SAFETY: the file is open; the attributes before and after are not asked for.
+        check(unsafe { (self.fs.api.glfs_ftruncate)(self.raw.as_ptr(), bytes, none(), none()) })
+    }
+
+    /// Reads at most as much as `into` holds; 0 at the end of the file.
+    pub(super) fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        let at = offset(at)?;
+        let slice = IoVec {
+            iov_base: into.as_mut_ptr().cast(),
+            iov_len: into.len(),
+        };
+        // SAFETY: the file is open; the one slice is memory that is borrowed for writing until the
+        // call returns, and the library has copied into it by then.
+        count(unsafe { (self.fs.api.glfs_preadv)(self.raw.as_ptr(), &raw const slice, 1, at, 0) })
+    }
+
+    /// Writes at most all of `from`, `durable` so that it survives a power cut of the bricks.
+    pub(super) fn write_at(&self, from: &[u8], at: u64, durable: bool) -> io::Result<usize> {
+        let at = offset(at)?;
+        let flags = if durable { O_DSYNC } else { 0 };
+        let slice = IoVec {
+            iov_base: from.as_ptr().cast_mut().cast(),
+            iov_len: from.len(),
+        };
+        // SAFETY: the file is open; the one slice is memory that is borrowed until the call
+        // returns, and the library only reads it.
+        count(unsafe {
+            (self.fs.api.glfs_pwritev)(self.raw.as_ptr(), &raw const slice, 1, at, flags)
+        })
+    }
+
+    /// Makes durable what was written before.
+    pub(super) fn sync_data(&self) -> io::Result<()> {
+        let none = ptr::null_mut;
+        // SAFETY: the file is open; the attributes before and after are not asked for.
+        check(unsafe { (self.fs.api.glfs_fdatasync)(self.raw.as_ptr(), none(), none()) })
+    }
+}
+
+impl Drop for GlusterFile {
+    fn drop(&mut self) {
+        // SAFETY: the file is open and nobody else has it; its volume is let go of after it.
+        if let Err(why) = check(unsafe { (self.fs.api.glfs_close)(self.raw.as_ptr()) }) {
+            tracing::warn!("an image did not close in order: {why}");
+        }
+    }
+}
+
+fn offset(bytes: u64) -> io::Result<Offset> {
+    Offset::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+/// Below zero the reason is in `errno`, which nothing has touched since.
+fn check(result: c_int) -> io::Result<()> {
+    match result {
+        0.. => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn count(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}

@@ -1,0 +1,243 @@
+//! The threads of one image: its share of the calls that may be under way, which no other image
+//! can take, and what becomes of a call that does not come back.
+//!
+//! An operation that passes its deadline is answered while its call still hangs: the thread is
+//! written off and another takes its place, its memory stays where it is, and the blocks of a
+//! write stay in limbo, refused to everyone, until the call returns and can no longer change them.
+//! An operation that storage is away for is held and tried again until its deadline.
+//! Invariant: every ticket is answered exactly once, at the latest one tick after its deadline.
+
+mod state;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use block::{Completion, Fault, Op, Ticket};
+
+use crate::clock::Clock;
+use crate::inbox::Completions;
+use crate::store::completion;
+
+use state::{Promise, State, Waiting};
+
+/// What the threads do.
+pub(super) trait Work: Send + Sync {
+    /// Carries out one operation. Blocks.
+    fn perform(&self, op: &mut Op) -> Result<(), Fault>;
+}
+
+/// The bounds of a crew.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Calls under way that are within their deadline.
+    pub(super) share: usize,
+    /// Calls under way beyond it; with that many, operations fail at once.
+    pub(super) overdue_max: usize,
+    /// From submission to answer.
+    pub(super) deadline: Duration,
+    /// How often deadlines are looked at, and what storage was away for is tried again.
+    pub(super) tick: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // Half a session's queue depth: measured with 32 commands in flight.
+            share: 32,
+            overdue_max: 64,
+            // Below the 30 s after which Linux aborts, above a brick's hang of twice the
+            // recommended network.ping-timeout of 5 to 10 s.
+            deadline: Duration::from_secs(20),
+            tick: Duration::from_millis(250),
+        }
+    }
+}
+
+/// The threads of one image. Closed before it is dropped.
+pub(super) struct Crew {
+    hands: Hands,
+    foreman: Option<JoinHandle<()>>,
+}
+
+/// What every thread of a crew holds.
+#[derive(Clone)]
+struct Hands {
+    shared: Arc<Shared>,
+    work: Arc<dyn Work>,
+}
+
+struct Shared {
+    limits: Limits,
+    clock: Clock,
+    state: Mutex<State>,
+    /// Something waits for a thread, or the end has come.
+    wake: Condvar,
+    /// The end has come, or come nearer.
+    foreman: Condvar,
+}
+
+impl Crew {
+    /// A crew for `work`; its threads start when there is something to do.
+    pub(super) fn start(work: Arc<dyn Work>, limits: Limits) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            limits,
+            clock: Clock::start(),
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            foreman: Condvar::new(),
+        });
+        let hands = Hands { shared, work };
+        let own = hands.clone();
+        let foreman = std::thread::Builder::new()
+            .name("glintd-deadline".to_owned())
+            .spawn(move || own.keep_deadlines())?;
+        Ok(Self {
+            hands,
+            foreman: Some(foreman),
+        })
+    }
+
+    /// Takes every operation of `batch`. What cannot be done at all is answered into `done`.
+    pub(super) fn submit(
+        &self,
+        batch: &mut Vec<(Ticket, Op)>,
+        done: &mut Vec<Completion>,
+        reply: &Arc<Completions>,
+    ) {
+        if batch.is_empty() {
+            return;
+        }
+        let shared = &self.hands.shared;
+        let mut state = shared.lock();
+        if state.overdue() >= shared.limits.overdue_max {
+            drop(state);
+            let refused = batch.drain(..);
+            done.extend(
+                refused.map(|(ticket, op)| completion(ticket, op, Err(Fault::Unreachable))),
+            );
+            return;
+        }
+        let deadline = shared.clock.now().plus(shared.limits.deadline);
+        let count = batch.len();
+        state
+            .waiting
+            .extend(batch.drain(..).map(|(ticket, op)| Waiting {
+                deadline,
+                op,
+                promise: Promise::new(ticket, reply),
+            }));
+        let notify_all = count >= state.idle;
+        self.hands.staff(&mut state);
+        drop(state);
+        match notify_all {
+            true => shared.wake.notify_all(),
+            false => (0..count).for_each(|_| shared.wake.notify_one()),
+        }
+    }
+
+    /// Ends the crew once everything submitted is answered. Calls that hang are left behind.
+    pub(super) fn close(&mut self) {
+        self.hands.shared.lock().closing = true;
+        self.hands.shared.wake.notify_all();
+        self.hands.shared.foreman.notify_all();
+        if let Some(foreman) = self.foreman.take() {
+            // It does not panic, and if it did there is nothing left to be done about it.
+            foreman.join().ok();
+        }
+        // Nothing of ours holds the work any more; a call left behind may.
+        self.hands.work = Arc::new(Closed);
+    }
+}
+
+/// What a closed crew does.
+struct Closed;
+
+impl Work for Closed {
+    fn perform(&self, _: &mut Op) -> Result<(), Fault> {
+        Err(Fault::Gone)
+    }
+}
+
+impl Hands {
+    /// Starts threads for what waits, within the share.
+    fn staff(&self, state: &mut State) {
+        while state.wants_threads(self.shared.limits.share) {
+            let own = self.clone();
+            let thread = std::thread::Builder::new().name("glintd-gluster".to_owned());
+            match thread.spawn(move || own.labour()) {
+                Ok(_) => state.started(),
+                // What waits is answered by its deadline, or by the threads there are.
+                Err(why) => {
+                    tracing::error!("no more threads for an image: {why}");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// One thread's life: until the crew closes, or its call comes back too late.
+    fn labour(self) {
+        let Self { shared, work } = self;
+        while let Some((number, mut op)) = shared.next() {
+            let performed = catch_unwind(AssertUnwindSafe(|| work.perform(&mut op)));
+            let outcome = performed.unwrap_or_else(|_| {
+                tracing::error!("bug: a storage operation panicked");
+                Err(Fault::Unreachable)
+            });
+            shared.lock().returned(number, op, outcome);
+        }
+        // The work first: whoever waits for the last thread may then be the only one to hold it.
+        drop(work);
+        shared.lock().left();
+        shared.foreman.notify_all();
+    }
+
+    /// Answers what is overdue, until the crew is closed and nothing is left to be answered.
+    fn keep_deadlines(self) {
+        let shared = &self.shared;
+        let mut state = shared.lock();
+        while !state.is_over() {
+            state.expire(shared.clock.now());
+            self.staff(&mut state);
+            if !state.waiting.is_empty() {
+                shared.wake.notify_all();
+            }
+            let waited = shared.foreman.wait_timeout(state, shared.limits.tick);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next operation for a thread; none when it is one too many.
+    fn next(&self) -> Option<(u64, Op)> {
+        let mut state = self.lock();
+        loop {
+            if state.has_too_many(self.limits.share) {
+                return None;
+            }
+            if let Some(call) = state.begin() {
+                return Some(call);
+            }
+            if state.closing {
+                return None;
+            }
+            state.idle += 1;
+            state = self
+                .wake
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

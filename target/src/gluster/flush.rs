@@ -1,0 +1,150 @@
+//! Flushing one image for many sessions: one call at a time, shared by all who wait, and a failure
+//! that is never forgotten.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use block::Fault;
+
+/// The flushes of one image.
+#[derive(Debug, Default)]
+pub(super) struct Flushes {
+    /// Flushes that have begun; each has its number.
+    begun: AtomicU64,
+    /// The number of the last one that succeeded. Held while one is under way.
+    succeeded: Mutex<u64>,
+    failed: AtomicBool,
+    /// Whether plain writes may sit in the bricks' page caches, so that a flush can lose them.
+    volatile: bool,
+}
+
+impl Flushes {
+    pub(super) fn new(volatile: bool) -> Self {
+        Self {
+            volatile,
+            ..Self::default()
+        }
+    }
+
+    /// Makes durable what was answered before the call, by `flush` or by another's that began
+    /// after it.
+    pub(super) fn flush(&self, flush: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+        let begun_before = self.begun.load(Ordering::SeqCst);
+        let mut succeeded = self
+            .succeeded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if self.failed.load(Ordering::SeqCst) {
+            return Err(Fault::FlushFailed);
+        }
+        if *succeeded > begun_before {
+            return Ok(());
+        }
+        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        match flush() {
+            Ok(()) => {
+                *succeeded = number;
+                Ok(())
+            }
+            // Nothing was in a cache, so nothing is lost: the initiator may ask again.
+            Err(fault @ (Fault::Unreachable | Fault::TimedOut)) if !self.volatile => Err(fault),
+            Err(fault) => {
+                self.fail(fault);
+                Err(Fault::FlushFailed)
+            }
+        }
+    }
+
+    /// What a write that was to be durable at once came to. Where others may sit in caches, its
+    /// failure can be about those, and a later flush would not be told.
+    pub(super) fn durable_write(&self, outcome: Result<(), Fault>) -> Result<(), Fault> {
+        if self.volatile && outcome == Err(Fault::WriteFailed) {
+            self.fail(Fault::WriteFailed);
+        }
+        outcome
+    }
+
+    fn fail(&self, fault: Fault) {
+        if !self.failed.swap(true, Ordering::SeqCst) {
+            tracing::error!(
+                "flush failed, writes may be lost: {fault}; flushes of this image fail from now on"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_sticks() {
+        for volatile in [false, true] {
+            let flushes = Flushes::new(volatile);
+            assert_eq!(flushes.flush(|| Ok(())), Ok(()));
+            let lost = flushes.flush(|| Err(Fault::WriteFailed));
+            assert_eq!(lost, Err(Fault::FlushFailed));
+            assert_eq!(flushes.flush(|| Ok(())), Err(Fault::FlushFailed));
+        }
+    }
+
+    #[test]
+    fn lost_quorum_sticks_only_where_writes_were_cached() {
+        let away = || Err(Fault::Unreachable);
+        let through = Flushes::new(false);
+        assert_eq!(through.flush(away), Err(Fault::Unreachable));
+        assert_eq!(through.flush(|| Ok(())), Ok(()));
+        let back = Flushes::new(true);
+        assert_eq!(back.flush(away), Err(Fault::FlushFailed));
+        assert_eq!(back.flush(|| Ok(())), Err(Fault::FlushFailed));
+    }
+
+    #[test]
+    fn a_durable_write_may_have_swallowed_the_error_of_a_cached_one() {
+        let back = Flushes::new(true);
+        let failed = Err(Fault::WriteFailed);
+        assert_eq!(back.durable_write(failed), failed);
+        assert_eq!(back.flush(|| Ok(())), Err(Fault::FlushFailed));
+    }
+
+    #[test]
+    fn those_who_wait_for_a_flush_that_failed_try_themselves() {
+        let flushes = Flushes::new(false);
+        let calls = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let away = || {
+                        calls.fetch_add(1, Ordering::SeqCst);
+                        std::thread::sleep(Duration::from_millis(20));
+                        Err(Fault::Unreachable)
+                    };
+                    assert_eq!(flushes.flush(away), Err(Fault::Unreachable));
+                });
+            }
+        });
+        assert_eq!(calls.load(Ordering::SeqCst), 4);
+    }
+
+    #[test]
+    fn those_who_wait_share_a_flush_that_began_after_they_came() {
+        let flushes = Flushes::new(true);
+        let calls = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    let works = || {
+                        calls.fetch_add(1, Ordering::SeqCst);
+                        std::thread::sleep(Duration::from_millis(20));
+                        Ok(())
+                    };
+                    assert_eq!(flushes.flush(works), Ok(()));
+                });
+            }
+        });
+        let calls = calls.load(Ordering::SeqCst);
+        assert!((1..16).contains(&calls), "{calls} flushes for 16 callers");
+    }
+}

@@ -1,0 +1,81 @@
+//! The volumes this process is connected to: each once, however many images of it are served.
+
+use std::ffi::CString;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use glfs_sys::Api;
+
+use super::calls::Fs;
+use super::{GlusterError, Place, VolfileServer};
+
+/// How long a volume nobody uses stays connected: connecting and leaving take seconds, and the
+/// next configuration probably wants it again. At the end of the process this never runs out:
+/// leaving would take ten seconds and make nothing safer than closed images already are.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// A connected volume and how it was reached.
+struct Connected {
+    servers: Vec<VolfileServer>,
+    volume: String,
+    fs: Weak<Fs>,
+}
+
+static CONNECTED: Mutex<Vec<Connected>> = Mutex::new(Vec::new());
+
+/// The volume of `place`, connected. Blocks, without end where a server hangs.
+pub(super) fn open(place: &Place) -> Result<Arc<Fs>, GlusterError> {
+    if let Some(fs) = find(place) {
+        return Ok(fs);
+    }
+    // Images are opened one after the other. Were they not, the worst is a second connection.
+    let fs = Arc::new(connect(place)?);
+    let mut connected = CONNECTED.lock().unwrap_or_else(PoisonError::into_inner);
+    connected.retain(|each| each.fs.strong_count() > 0);
+    connected.push(Connected {
+        servers: place.servers.clone(),
+        volume: place.volume.clone(),
+        fs: Arc::downgrade(&fs),
+    });
+    Ok(fs)
+}
+
+/// Gives a volume up: it is left for good if nobody asks for it in a while.
+pub(super) fn leave(fs: Arc<Fs>) {
+    let lingering = std::thread::Builder::new()
+        .name("glintd-linger".to_owned())
+        .spawn(move || {
+            std::thread::sleep(LINGER);
+            drop(fs);
+        });
+    if let Err(why) = lingering {
+        tracing::warn!("no thread to leave a volume with, so it is left at once: {why}");
+    }
+}
+
+fn find(place: &Place) -> Option<Arc<Fs>> {
+    let connected = CONNECTED.lock().unwrap_or_else(PoisonError::into_inner);
+    let same = |each: &&Connected| each.servers == place.servers && each.volume == place.volume;
+    connected.iter().find(same)?.fs.upgrade()
+}
+
+fn connect(place: &Place) -> Result<Fs, GlusterError> {
+    let api = Api::load()?;
+    let failed = |why| GlusterError::io(place, "libgfapi takes no such volume", why);
+    let mut fs = Fs::new(api, &text(&place.volume, place)?).map_err(failed)?;
+    for server in &place.servers {
+        fs.add_server(&text(&server.host, place)?, server.port)
+            .map_err(failed)?;
+    }
+    // Write-behind answers writes that no brick has seen, also when fenced, and forgets them after
+    // it has failed one fsync. Passed through, every answer is the bricks' own.
+    fs.set_option(c"*-write-behind", c"pass-through", c"true")
+        .map_err(failed)?;
+    fs.connect()
+        .map_err(|why| GlusterError::connect(place, why))?;
+    Ok(fs)
+}
+
+fn text(text: &str, place: &Place) -> Result<CString, GlusterError> {
+    CString::new(text).map_err(|why| GlusterError::io(place, "a zero byte in it", why.into()))
+}
