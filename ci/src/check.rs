@@ -32,6 +32,7 @@ fn clippy() -> Outcome {
         "--quiet",
         "--workspace",
         "--all-targets",
+        "--all-features",
         "--",
         "-D",
         "warnings",
