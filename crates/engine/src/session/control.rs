@@ -101,28 +101,32 @@ impl Session {
     }
 
     /// A deadline has come, or one that moved away since.
-    pub(super) fn on_due<U: Units>(&mut self, now: Moment, units: &mut U, out: &mut Actions) {
+    pub(super) fn on_due<U: Units>(&mut self, units: &mut U, out: &mut Actions) {
         if !self.tmfs.is_empty() {
-            self.on_tmf_time(now, units, out);
+            self.on_tmf_time(units, out);
         }
-        if self.logout.is_some_and(|logout| now >= logout.deadline) {
+        if self
+            .logout
+            .is_some_and(|logout| self.now >= logout.deadline)
+        {
             //= RFC 7143 11.15.1: storage hangs, and what it was given may still land.
             self.answer_logout(LogoutResult::CLEANUP_FAILED, units, out);
         }
-        if self.grace.is_some_and(|grace| now >= grace) {
+        if self.grace.is_some_and(|grace| self.now >= grace) {
             self.grace = None;
             self.end("the target is going away", units, out);
         }
         if let Phase::Retained(until) = self.phase
-            && now >= until
+            && self.now >= until
         {
             self.end("connection lost", units, out);
         }
-        self.ping_silent(now, units, out);
+        self.ping_silent(units, out);
     }
 
     /// Pings connections that fell silent, and gives up those that stay so.
-    fn ping_silent<U: Units>(&mut self, now: Moment, units: &mut U, out: &mut Actions) {
+    fn ping_silent<U: Units>(&mut self, units: &mut U, out: &mut Actions) {
+        let now = self.now;
         let interval = self.config.ping_interval;
         if interval.is_zero() || self.phase != Phase::Open {
             return;

@@ -10,7 +10,7 @@ use super::conn::Conn;
 use super::{Phase, Session};
 use crate::action::{Action, Actions};
 use crate::event::Event;
-use crate::input::{ConnId, Handover, Moment, ToLogin, ToNode};
+use crate::input::{ConnId, Handover, ToLogin, ToNode};
 use crate::units::Units;
 
 impl Session {
@@ -41,7 +41,7 @@ impl Session {
         }
     }
 
-    pub(super) fn on_join(&mut self, now: Moment, handover: Handover, out: &mut Actions) {
+    pub(super) fn on_join(&mut self, handover: Handover, out: &mut Actions) {
         let ending = matches!(self.phase, Phase::Ending(_) | Phase::Ended);
         if ending || self.open_conn().is_some() {
             return out.push(Action::Close {
@@ -50,16 +50,10 @@ impl Session {
         }
         self.phase = Phase::Open;
         self.local = handover.local;
-        self.conns.push(Conn::new(handover, now));
+        self.conns.push(Conn::new(handover, self.now));
     }
 
-    pub(super) fn on_lost<U: Units>(
-        &mut self,
-        now: Moment,
-        conn: ConnId,
-        units: &mut U,
-        out: &mut Actions,
-    ) {
+    pub(super) fn on_lost<U: Units>(&mut self, conn: ConnId, units: &mut U, out: &mut Actions) {
         let Some(place) = self.conns.iter().position(|c| c.id == conn) else {
             return;
         };
@@ -74,7 +68,7 @@ impl Session {
         let retain = Duration::from_secs(self.params.time2retain.into());
         let stays = self.target.is_some() && !retain.is_zero();
         if stays && !lost.leaving && self.grace.is_none() {
-            self.phase = Phase::Retained(now.plus(retain));
+            self.phase = Phase::Retained(self.now.plus(retain));
         } else {
             self.end("connection lost", units, out);
         }

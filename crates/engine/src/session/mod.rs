@@ -213,31 +213,25 @@ impl Session {
     ) {
         self.now = now;
         match input {
-            Input::Received { conn, bytes } => self.on_received(now, conn, bytes, units, out),
-            Input::Lost { conn } => self.on_lost(now, conn, units, out),
+            Input::Received { conn, bytes } => self.on_received(conn, bytes, units, out),
+            Input::Lost { conn } => self.on_lost(conn, units, out),
             Input::Completed(completion) => self.on_completed(completion, units, out),
             // Everything that waits for memory is fed in `settle`.
             Input::Room => {}
             Input::Due => {
                 self.woken_at = None;
-                self.on_due(now, units, out);
+                self.on_due(units, out);
             }
-            Input::Message(message) => self.on_message(now, message, units, out),
+            Input::Message(message) => self.on_message(message, units, out),
         }
         self.settle(units, out);
     }
 
-    fn on_message<U: Units>(
-        &mut self,
-        now: Moment,
-        message: ToSession,
-        units: &mut U,
-        out: &mut Actions,
-    ) {
+    fn on_message<U: Units>(&mut self, message: ToSession, units: &mut U, out: &mut Actions) {
         match message {
             ToSession::Terminate => self.end("replaced by a new login", units, out),
             ToSession::MayJoin { conn, cid } => self.on_may_join(conn, cid, out),
-            ToSession::Join(handover) => self.on_join(now, *handover, out),
+            ToSession::Join(handover) => self.on_join(*handover, out),
             ToSession::TasksCleared { unit } => self.on_tasks_cleared(unit, units),
             ToSession::Drained(waiter) => self.on_drained(waiter),
             ToSession::Shutdown { grace } => self.on_shutdown(grace, units, out),

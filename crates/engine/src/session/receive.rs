@@ -9,7 +9,7 @@ use super::window::Place;
 use super::{Parked, Session};
 use crate::action::Actions;
 use crate::event::Event;
-use crate::input::{ConnId, Moment};
+use crate::input::ConnId;
 use crate::limits::IMMEDIATE_TASKS_MAX;
 use crate::task::Work;
 use crate::task::write::WriteWork;
@@ -26,7 +26,6 @@ pub(super) struct Segment<'a> {
 impl Session {
     pub(super) fn on_received<U: Units>(
         &mut self,
-        now: Moment,
         conn: ConnId,
         bytes: usize,
         units: &mut U,
@@ -56,7 +55,7 @@ impl Session {
         if let Some(c) = self.conns.iter_mut().find(|c| c.id == conn) {
             c.framer = Some(framer);
             if bytes > 0 {
-                c.last_heard = now;
+                c.last_heard = self.now;
                 // Whatever it says, it is alive.
                 c.pinged_at = None;
             }

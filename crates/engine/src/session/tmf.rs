@@ -253,7 +253,8 @@ impl Session {
     }
 
     /// Time has passed: silent initiators are not waited for, hung storage is admitted.
-    pub(super) fn on_tmf_time<U: Units>(&mut self, now: Moment, units: &mut U, out: &mut Actions) {
+    pub(super) fn on_tmf_time<U: Units>(&mut self, units: &mut U, out: &mut Actions) {
+        let now = self.now;
         let mut impatient = Vec::new();
         let mut place = 0;
         while place < self.tmfs.len() {
