@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,13 +33,13 @@ pub enum BinaryError {
         /// What cargo printed.
         stderr: String,
     },
-    /// The package built, but holds no binary of that name.
-    #[error("package {package} has no binary called {binary}")]
+    /// The package built, but holds nothing of that name.
+    #[error("package {package} has no {artifact}")]
     Missing {
         /// The package that was built.
         package: String,
-        /// The binary it should have had.
-        binary: String,
+        /// What it should have had.
+        artifact: String,
     },
 }
 
@@ -47,19 +48,37 @@ pub fn glintd() -> Result<PathBuf, BinaryError> {
     built("target", "glintd")
 }
 
+/// The path of a freshly built fake libgfapi, for programs that load it by path. Built once per
+/// process.
+pub fn fake() -> Result<PathBuf, BinaryError> {
+    once("gluster-mock", &Artifact::SharedObject)
+}
+
 /// The path of `binary` of `package`. Built on the first call, for good or ill: what a process
 /// tests does not change under it.
 pub fn built(package: &str, binary: &str) -> Result<PathBuf, BinaryError> {
-    type Built = BTreeMap<String, Result<PathBuf, BinaryError>>;
+    once(package, &Artifact::Binary(binary.to_owned()))
+}
+
+/// What of a package is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Artifact {
+    Binary(String),
+    /// The one its library is.
+    SharedObject,
+}
+
+fn once(package: &str, artifact: &Artifact) -> Result<PathBuf, BinaryError> {
+    type Built = BTreeMap<(String, Artifact), Result<PathBuf, BinaryError>>;
     static BUILT: Mutex<Built> = Mutex::new(BTreeMap::new());
     let mut known = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     known
-        .entry(binary.to_owned())
-        .or_insert_with(|| build(package, binary))
+        .entry((package.to_owned(), artifact.clone()))
+        .or_insert_with(|| build(package, artifact))
         .clone()
 }
 
-fn build(package: &str, binary: &str) -> Result<PathBuf, BinaryError> {
+fn build(package: &str, artifact: &Artifact) -> Result<PathBuf, BinaryError> {
     let place = BuildPlace::of_this_program()?;
     fs::create_dir_all(&place.target_dir).map_err(io_error("create the build folder"))?;
     // Test programs run side by side under nextest: one builds, the others wait and find it done.
@@ -70,7 +89,8 @@ fn build(package: &str, binary: &str) -> Result<PathBuf, BinaryError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let output = Command::new(&cargo)
         .current_dir(WORKSPACE)
-        .args(["build", "--quiet", "--package", package, "--bin", binary])
+        .args(["build", "--quiet", "--package", package])
+        .args(artifact.selection())
         .args(["--message-format", "json-render-diagnostics"])
         .arg("--profile")
         .arg(&place.profile)
@@ -86,22 +106,53 @@ fn build(package: &str, binary: &str) -> Result<PathBuf, BinaryError> {
             stderr,
         });
     }
-    executable(&String::from_utf8_lossy(&output.stdout), binary).ok_or_else(|| {
-        BinaryError::Missing {
+    let messages = String::from_utf8_lossy(&output.stdout);
+    artifact
+        .find(&messages, package)
+        .ok_or_else(|| BinaryError::Missing {
             package: package.to_owned(),
-            binary: binary.to_owned(),
-        }
-    })
+            artifact: artifact.to_string(),
+        })
 }
 
-/// The executable called `binary` among cargo's JSON messages, one per line.
-fn executable(messages: &str, binary: &str) -> Option<PathBuf> {
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["reason"] == "compiler-artifact")
-        .filter(|message| message["target"]["name"] == binary)
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+impl Artifact {
+    /// What cargo is to build.
+    fn selection(&self) -> Vec<&str> {
+        match self {
+            Self::Binary(name) => vec!["--bin", name],
+            Self::SharedObject => vec!["--lib"],
+        }
+    }
+
+    /// Its path, among cargo's JSON messages, one per line.
+    fn find(&self, messages: &str, package: &str) -> Option<PathBuf> {
+        let name = match self {
+            Self::Binary(name) => name.clone(),
+            Self::SharedObject => package.replace('-', "_"),
+        };
+        messages
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter(|message| message["reason"] == "compiler-artifact")
+            .filter(|message| message["target"]["name"] == *name)
+            .find_map(|message| match self {
+                Self::Binary(_) => message["executable"].as_str().map(PathBuf::from),
+                Self::SharedObject => {
+                    let files = message["filenames"].as_array()?.iter();
+                    let mut paths = files.filter_map(|file| file.as_str().map(PathBuf::from));
+                    paths.find(|path| path.extension().is_some_and(|end| end == "so"))
+                }
+            })
+    }
+}
+
+impl fmt::Display for Artifact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Binary(name) => write!(f, "binary called {name}"),
+            Self::SharedObject => f.write_str("shared object"),
+        }
+    }
 }
 
 /// Where and in which profile this very program was built, so that the binaries under test are
@@ -184,18 +235,24 @@ mod tests {
     }
 
     #[test]
-    fn the_executable_comes_from_cargos_messages() {
+    fn paths_come_from_cargos_messages() {
         let messages = concat!(
             r#"{"reason":"compiler-artifact","target":{"name":"target"},"executable":null}"#,
             "\n",
             r#"{"reason":"compiler-artifact","target":{"name":"glintd"},"executable":"/b/glintd"}"#,
             "\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"a_b"},"filenames":["/b/a.rlib","/b/a.so"]}"#,
+            "\n",
             r#"{"reason":"build-finished","success":true}"#,
         );
+        let binary = |name: &str| Artifact::Binary(name.to_owned());
         assert_eq!(
-            executable(messages, "glintd"),
+            binary("glintd").find(messages, "target"),
             Some(PathBuf::from("/b/glintd"))
         );
-        assert_eq!(executable(messages, "tgtd"), None);
+        assert_eq!(binary("tgtd").find(messages, "target"), None);
+        let object = Artifact::SharedObject;
+        assert_eq!(object.find(messages, "a-b"), Some(PathBuf::from("/b/a.so")));
+        assert_eq!(object.find(messages, "target"), None);
     }
 }

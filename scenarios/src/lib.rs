@@ -6,7 +6,7 @@
 //!   [`report`] what remains.
 //! - [`monitor`] watches every conversation for what no scenario asks about, [`record`] keeps it.
 //! - [`binaries`] builds the programs under test, [`server`] starts them for witnesses and benches,
-//!   [`contest`] measures them.
+//!   [`contest`] measures them, [`fake`] is a volume they find their images on.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -16,6 +16,7 @@ pub mod catalogue;
 pub mod contest;
 pub mod context;
 pub mod dut;
+pub mod fake;
 pub mod monitor;
 mod process;
 pub mod record;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::dut::DutError;
+use crate::fake::FakeVolume;
 use crate::process::Process;
 use crate::tgtd::Tgtd;
 
@@ -44,12 +45,32 @@ impl Server {
         listen: SocketAddr,
         arguments: &[&str],
     ) -> Result<Self, DutError> {
+        Self::glintd_as(program, listen, arguments, |_| ())
+    }
+
+    /// The same on a fake volume, which it finds as it would find a real one.
+    pub fn glintd_on(
+        volume: &FakeVolume,
+        program: &Path,
+        listen: SocketAddr,
+        arguments: &[&str],
+    ) -> Result<Self, DutError> {
+        Self::glintd_as(program, listen, arguments, |command| volume.lend(command))
+    }
+
+    fn glintd_as(
+        program: &Path,
+        listen: SocketAddr,
+        arguments: &[&str],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Self, DutError> {
         let folder = tempfile::tempdir().map_err(DutError::io("make a folder for glintd"))?;
         let mut command = Command::new(program);
         command
             .args(["serve", "--listen", &listen.to_string()])
             .args(["--target-name", TARGET])
             .args(arguments);
+        prepare(&mut command);
         let (process, portals) = Process::start("glintd", command, &folder.path().join("log"))?;
         Ok(Self {
             portal: process.await_portal(&portals)?,

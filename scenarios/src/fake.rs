@@ -1,0 +1,92 @@
+//! A volume of the fake Gluster, for programs that load libgfapi: a folder, the shared object, and
+//! the environment that makes one find the other. Knows nothing of who uses it.
+//!
+//! One process has the volume at a time. `kill -9` of that process is a power cut: of what was not
+//! synced, a seeded part is lost or torn.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::binaries;
+use crate::dut::DutError;
+
+/// The variable in which the fake looks for its clusters (`gluster-mock`'s README).
+const CLUSTER_VARIABLE: &str = "GLUSTER_MOCK_DIR";
+
+/// The one volume.
+const VOLUME: &str = "vol";
+
+/// A volume. Dropped, it is gone with everything in it.
+#[derive(Debug)]
+pub struct FakeVolume {
+    folder: TempDir,
+}
+
+impl FakeVolume {
+    /// Makes an empty volume with these settings, one `key = value` a line; builds the fake on the
+    /// first call.
+    pub fn new(settings: &str) -> Result<Self, DutError> {
+        let object = binaries::fake()?;
+        Self::make(&object, settings).map_err(DutError::io("make a fake volume"))
+    }
+
+    fn make(object: &Path, settings: &str) -> io::Result<Self> {
+        let volume = Self {
+            folder: tempfile::tempdir()?,
+        };
+        fs::create_dir_all(volume.path())?;
+        fs::write(volume.path().join("settings"), settings)?;
+        fs::create_dir(volume.library())?;
+        symlink(object, volume.library().join("libgfapi.so.0"))?;
+        Ok(volume)
+    }
+
+    /// Lets a program that is about to be started find the volume.
+    pub fn lend(&self, command: &mut Command) {
+        command
+            .env(CLUSTER_VARIABLE, self.cluster())
+            .env("LD_LIBRARY_PATH", self.library());
+    }
+
+    /// The volume in glintd's words, `SERVER/VOLUME`.
+    pub fn address(&self) -> String {
+        format!("localhost/{VOLUME}")
+    }
+
+    /// An image in it in glintd's words, made when it is missing.
+    pub fn store(&self, image: &str, bytes: u64) -> String {
+        format!("gluster://{}/{image}?size={bytes}", self.address())
+    }
+
+    /// The faults from now on, one rule a line; noticed within a few milliseconds by whoever has
+    /// the volume. An empty plan lets everything that hangs go on.
+    pub fn plan(&self, rules: &str) -> io::Result<()> {
+        // In one step: nobody reads half a plan.
+        let new = self.path().join("plan.new");
+        fs::write(&new, rules)?;
+        fs::rename(new, self.path().join("plan"))
+    }
+
+    /// The folder of the volume: `settings`, `plan`, and `bricks/0/…` with what is durable.
+    pub fn path(&self) -> PathBuf {
+        self.cluster().join(VOLUME)
+    }
+
+    /// What is durable of an image on the first brick.
+    pub fn durable(&self, image: &str) -> PathBuf {
+        self.path().join("bricks/0").join(image)
+    }
+
+    fn cluster(&self) -> PathBuf {
+        self.folder.path().join("cluster")
+    }
+
+    fn library(&self) -> PathBuf {
+        self.folder.path().join("lib")
+    }
+}
