@@ -84,29 +84,36 @@ impl Server {
     pub fn tgtd(store: TgtStore) -> Result<Self, DutError> {
         let tgtd = Tgtd::start(None)?;
         let image = tgtd.folder.path().join("lun.img").display().to_string();
-        let backing = match store {
-            TgtStore::Null => vec!["--bstype", "null", "--backing-store", "/dev/zero"],
+        match store {
+            TgtStore::Null => {
+                Self::unit_of(tgtd, &["--bstype", "null", "--backing-store", "/dev/zero"])
+            }
             TgtStore::File => {
                 File::create(&image)
                     .and_then(|file| file.set_len(64 << 20))
                     .map_err(DutError::io("make a file for tgtd"))?;
-                vec!["--backing-store", &image]
+                Self::unit_of(tgtd, &["--backing-store", &image])
             }
-        };
+        }
+    }
+
+    /// tgtd with one unit on an image of a Gluster volume, which it opens with O_SYNC and O_DIRECT.
+    pub fn tgtd_on_gluster(server: &str, volume: &str, image: &str) -> Result<Self, DutError> {
+        let tgtd = Tgtd::start(None)?;
+        let place = format!("{volume}@{server}:{image}");
+        // Without a log file of its own it reads a pointer it never set.
+        let log = tgtd.folder.path().join("gluster.log");
+        let options = format!("logfile={};loglevel=3", log.display());
+        let backing = ["--bstype", "glfs", "--backing-store", &place];
+        Self::unit_of(tgtd, &[&backing[..], &["--bsopts", &options]].concat())
+    }
+
+    fn unit_of(tgtd: Tgtd, backing: &[&str]) -> Result<Self, DutError> {
         let target = ["--mode", "target", "--tid", "1"];
-        let unit = [
-            "--mode",
-            "logicalunit",
-            "--tid",
-            "1",
-            "--lun",
-            "1",
-            "--op",
-            "new",
-        ];
+        let unit = ["--mode", "logicalunit", "--tid", "1", "--lun", "1"];
         for call in [
             [&target[..], &["--op", "new", "-T", TARGET]].concat(),
-            [&unit[..], &backing].concat(),
+            [&unit[..], &["--op", "new"], backing].concat(),
             [&target[..], &["--op", "bind", "-I", "ALL"]].concat(),
         ] {
             tgtd.admin(&call).map_err(|why| DutError::Probe {

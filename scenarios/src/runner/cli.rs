@@ -16,7 +16,9 @@ use initiator_sim::IscsiUrl;
 use super::{Device, Folder, Played, matches, run, table};
 use crate::binaries;
 use crate::catalogue;
-use crate::contest::{self, Contest};
+use crate::contest;
+use crate::contest::gateway::{self, Gateway};
+use crate::contest::protocol::{self, Contest};
 use crate::dut::{Dut, ExternalDut, InProcessDut, ProcessDut, Store, TgtDut};
 use crate::record;
 use crate::report::{self, Run};
@@ -46,12 +48,17 @@ enum Command {
     /// List all scenarios with the requirement each one checks.
     List,
     /// Measure what protocol costs: glintd, tgt where it is installed, and a bare TCP echo, by
-    /// turns. Build with --release.
+    /// turns; or, with --gateway, glintd and tgt on a Gluster volume. Build with --release.
     Bench(BenchArguments),
 }
 
 #[derive(Debug, clap::Args)]
 struct BenchArguments {
+    /// Measure the way through glintd and through tgt to an image on this volume, which stays
+    /// there. The loads are fixed.
+    #[arg(long, value_name = "SERVER/VOLUME", value_parser = place)]
+    #[arg(conflicts_with_all = ["depth", "block_size", "read"])]
+    gateway: Option<(String, String)>,
     /// Rounds; each measures everybody once.
     #[arg(long, value_name = "N", default_value_t = 5)]
     rounds: u32,
@@ -139,14 +146,28 @@ fn bench(arguments: &BenchArguments) -> u8 {
     if cfg!(debug_assertions) {
         eprintln!("a debug build measures nothing: cargo run --release -p scenarios -- bench");
     }
-    let result = contest(arguments).and_then(|contest| {
-        let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-        let standings = runtime.block_on(contest::run(&contest));
-        standings.map_err(|error| error.to_string())
-    });
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("cannot start: {error}");
+            return ENVIRONMENT;
+        }
+    };
+    let result = match &arguments.gateway {
+        Some(place) => gateway(arguments, place).and_then(|gateway| {
+            let matches = runtime.block_on(gateway::run(&gateway));
+            let matches = matches.map_err(|error| error.to_string())?;
+            Ok(gateway::table(&matches))
+        }),
+        None => contest(arguments).and_then(|contest| {
+            let standings = runtime.block_on(protocol::run(&contest));
+            let standings = standings.map_err(|error| error.to_string())?;
+            Ok(contest::table(&standings))
+        }),
+    };
     match result {
-        Ok(standings) => {
-            say(&contest::table(&standings));
+        Ok(table) => {
+            say(&table);
             CONFORMS
         }
         Err(why) => {
@@ -156,15 +177,43 @@ fn bench(arguments: &BenchArguments) -> u8 {
     }
 }
 
+fn built(package: &str, binary: &str) -> Result<PathBuf, String> {
+    binaries::built(package, binary).map_err(|error| error.to_string())
+}
+
+fn glintd(arguments: &BenchArguments) -> Result<PathBuf, String> {
+    match &arguments.glintd {
+        Some(path) => Ok(path.clone()),
+        None => built("target", "glintd"),
+    }
+}
+
+fn place(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('/');
+    parts
+        .filter(|(server, volume)| {
+            !server.is_empty() && !volume.is_empty() && !volume.contains('/')
+        })
+        .map(|(server, volume)| (server.to_owned(), volume.to_owned()))
+        .ok_or_else(|| "allowed: SERVER/VOLUME".to_owned())
+}
+
+fn gateway(
+    arguments: &BenchArguments,
+    (server, volume): &(String, String),
+) -> Result<Gateway, String> {
+    Ok(Gateway {
+        glintd: glintd(arguments)?,
+        server: server.clone(),
+        volume: volume.clone(),
+        rounds: arguments.rounds,
+        seconds: arguments.seconds,
+    })
+}
+
 fn contest(arguments: &BenchArguments) -> Result<Contest, String> {
-    let built =
-        |package, binary| binaries::built(package, binary).map_err(|error| error.to_string());
-    let glintd = match &arguments.glintd {
-        Some(path) => path.clone(),
-        None => built("target", "glintd")?,
-    };
     Ok(Contest {
-        glintd,
+        glintd: glintd(arguments)?,
         initiator: built("initiator-sim", "initiator-sim")?,
         rounds: arguments.rounds,
         seconds: arguments.seconds,
