@@ -20,6 +20,7 @@ pub mod settings;
 pub mod trace;
 #[cfg(feature = "face-c")]
 pub mod versioned;
+mod volfile;
 pub mod volume;
 
 pub use call::{Moment, OpKind};

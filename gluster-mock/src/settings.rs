@@ -21,6 +21,15 @@ pub struct Settings {
     /// What offsets and lengths of O_DIRECT handles must be multiples of; 1 for anything
     /// (`direct-alignment`).
     pub direct_alignment: u64,
+    /// How many bricks must take a write, in the volume's words: `auto`, `none`, a number, or empty
+    /// where the volume does not say (`quorum`). Told to clients; the model itself counts as `auto`.
+    pub quorum: String,
+    /// Told to clients, in seconds (`ping-timeout`).
+    pub ping_timeout: u64,
+    /// Told to clients, in seconds (`frame-timeout`).
+    pub frame_timeout: u64,
+    /// Whether clients are told to drop O_DIRECT (`remote-dio`).
+    pub remote_dio: bool,
     /// Of 100 un-synced pages, how many a power cut loses whole (`lost`).
     pub lost_percent: u8,
     /// Of 100 un-synced pages, how many a power cut tears; the rest survives (`torn`).
@@ -38,6 +47,10 @@ impl Default for Settings {
             shard: 0,
             zerofill: true,
             direct_alignment: 512,
+            quorum: "auto".to_owned(),
+            ping_timeout: 10,
+            frame_timeout: 1800,
+            remote_dio: false,
             lost_percent: 50,
             torn_percent: 25,
         }
@@ -86,12 +99,21 @@ impl Settings {
             "shard" => self.shard = number()?,
             "zerofill" => self.zerofill = switch()?,
             "direct-alignment" => self.direct_alignment = number().filter(|&n| n > 0)?,
+            "quorum" => self.quorum = quorum(value)?,
+            "ping-timeout" => self.ping_timeout = number()?,
+            "frame-timeout" => self.frame_timeout = number()?,
+            "remote-dio" => self.remote_dio = switch()?,
             "lost" => self.lost_percent = percent()?,
             "torn" => self.torn_percent = percent()?,
             _ => return None,
         }
         Some(())
     }
+}
+
+fn quorum(value: &str) -> Option<String> {
+    let known = matches!(value, "" | "auto" | "none") || value.parse::<u32>().is_ok();
+    known.then(|| value.to_owned())
 }
 
 #[cfg(test)]
@@ -101,7 +123,8 @@ mod tests {
     #[test]
     fn every_key_is_read_and_strangers_are_refused() {
         let text = "# a volume\nseed = 7\nreplica=3\ncapacity = 65536\nwrite-behind = off\n\
-                    write-behind-window = 4096\nshard = 67108864\nzerofill = off\ndirect-alignment = 4096\nlost=100\ntorn=0\n";
+                    write-behind-window = 4096\nshard = 67108864\nzerofill = off\ndirect-alignment = 4096\n\
+                    quorum = none\nping-timeout = 42\nframe-timeout = 5\nremote-dio = on\nlost=100\ntorn=0\n";
         let expected = Settings {
             seed: 7,
             bricks: 3,
@@ -111,6 +134,10 @@ mod tests {
             shard: 64 << 20,
             zerofill: false,
             direct_alignment: 4096,
+            quorum: "none".to_owned(),
+            ping_timeout: 42,
+            frame_timeout: 5,
+            remote_dio: true,
             lost_percent: 100,
             torn_percent: 0,
         };
@@ -120,6 +147,7 @@ mod tests {
             "seed = x",
             "colour = red",
             "lost = 101",
+            "quorum = most",
             "replica = 0",
             "lost = 60\ntorn = 50",
         ] {

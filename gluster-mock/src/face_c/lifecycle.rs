@@ -69,13 +69,23 @@ pub(super) extern "C" fn glfs_set_statedump_path(fs: *mut Glfs, _path: *const c_
     guard(|| mount::mount(fs).map(|_| 0))
 }
 
+/// As the real one: without room enough it tells the length as a negative number, and else how much
+/// room there was.
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn glfs_get_volfile(
     fs: *mut Glfs,
-    _buffer: *mut c_void,
-    _size: usize,
+    buffer: *mut c_void,
+    size: usize,
 ) -> isize {
-    guard(|| mount::mount(fs).map(|_| 0))
+    guard(|| {
+        let mount = mount::mount(fs)?;
+        let text = mount.live()?.shared.model()?.describe(&mount.volume);
+        if size < text.len() {
+            return Ok(-(text.len() as isize));
+        }
+        bytes_mut(buffer, text.len())?.copy_from_slice(text.as_bytes());
+        Ok(size as isize)
+    })
 }
 
 /// Takes any option, as Gluster does; after `glfs_init` it comes too late.
