@@ -4,6 +4,7 @@
 //! port in use, a file missing).
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program talks to its caller
 
+mod doctor;
 mod trial;
 
 use std::io::Write;
@@ -43,6 +44,14 @@ enum Command {
     ///
     /// With --config, what the file says. With --lun, a trial on the loopback address.
     Serve(Serve),
+    /// Say whether a Gluster volume is safe to serve disks from, and what to change. Changes nothing.
+    ///
+    /// Exit code 0: in order, perhaps with warnings; 3: refused, or not within reach.
+    Doctor {
+        /// gluster://SERVER[,SERVER]/VOLUME, or with /PATH of an image to look at that as well.
+        #[arg(value_name = "gluster://…")]
+        volume: String,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -63,6 +72,7 @@ pub fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Check { config } => check(&config),
         Command::Serve(serve) => start(&serve),
+        Command::Doctor { volume } => doctor::examine(&volume),
     }
 }
 

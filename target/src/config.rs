@@ -18,7 +18,7 @@ use block::BlockSize;
 use engine::{ChapCredential, InitiatorAccess, NodeConfig};
 use iscsi::IscsiName;
 
-use crate::store::{Settings, StoreSpec};
+use crate::store::{STORAGE_TIMEOUT, Settings, StoreSpec};
 
 pub use refusal::{Refusal, Unfit};
 pub use values::{chap_secret, chap_user, name, secrets_differ};
@@ -139,6 +139,8 @@ pub struct LunSpec {
     pub serial: Option<String>,
     /// Refuse writes.
     pub read_only: bool,
+    /// How long an operation may take, where storage may be away for a while.
+    pub storage_timeout: Duration,
 }
 
 impl LunSpec {
@@ -151,6 +153,7 @@ impl LunSpec {
             block_size: BlockSize::B512,
             serial: None,
             read_only: false,
+            storage_timeout: STORAGE_TIMEOUT,
         }
     }
 
@@ -160,6 +163,7 @@ impl LunSpec {
             block_size: self.block_size,
             read_only: self.read_only,
             volatile_cache: self.write_back,
+            storage_timeout: self.storage_timeout,
         }
     }
 }

@@ -7,11 +7,14 @@
 
 mod calls;
 mod crew;
+mod doctor;
 mod errno;
 mod error;
 mod flush;
 mod image;
 mod place;
+mod standing;
+mod volfile;
 mod volume;
 mod watch;
 
@@ -23,11 +26,12 @@ use std::time::Duration;
 use block::{Caps, Completion, Fault, Op, Ticket};
 
 use crate::inbox::Completions;
-use crate::store::{Settings, Store, admit, caps, completion};
+use crate::store::{Settings, Store, caps};
 
 use crew::{Crew, Limits};
 use image::Image;
 
+pub use doctor::{Checkup, Finding};
 pub use error::GlusterError;
 pub use place::{Place, VolfileServer};
 
@@ -72,10 +76,14 @@ impl GlusterStore {
             }
         );
         let image = Arc::new(image);
-        let crew = Crew::start(Arc::clone(&image) as Arc<_>, Limits::default())
+        let limits = Limits {
+            deadline: settings.storage_timeout,
+            ..Limits::default()
+        };
+        let crew = Crew::start(Arc::clone(&image) as Arc<_>, limits)
             .map_err(|why| GlusterError::io(place, "no thread for it", why))?;
         Ok(Self {
-            caps: caps(image.bytes, settings),
+            caps: caps(image.bytes, settings, image.thin),
             crew,
             image: Some(image),
         })
@@ -93,10 +101,10 @@ impl Store for GlusterStore {
         done: &mut Vec<Completion>,
         reply: &Arc<Completions>,
     ) {
-        let refused = batch.extract_if(.., |(_, op)| admit(&self.caps, op).is_err());
+        let refused = batch.extract_if(.., |(_, op)| self.caps.admit(op).is_err());
         done.extend(refused.map(|(ticket, op)| {
-            let outcome = admit(&self.caps, &op);
-            completion(ticket, op, outcome)
+            let outcome = self.caps.admit(&op);
+            Completion::of(ticket, op, outcome)
         }));
         self.crew.submit(batch, done, reply);
     }

@@ -1,20 +1,21 @@
 //! Where blocks live: the seam between tickets and whatever keeps the bytes.
 //!
-//! A store answers every ticket exactly once, either at once into the caller's list or later into
-//! the session's [`Completions`]. It knows neither SCSI nor sessions.
+//! A store answers every ticket, either at once into the caller's list or later into the session's
+//! [`Completions`]. It knows neither SCSI nor sessions.
 
 pub mod file;
 pub mod mem;
 mod pending;
 mod spec;
+pub(crate) mod thin;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use block::{Caps, Completion, Fault, Op, Ticket};
+use block::{Caps, Completion, Fault, Op, Thin, Ticket};
 
 use crate::inbox::Completions;
 
-pub(crate) use pending::completion;
 pub use spec::{OpenError, StoreSpec};
 
 /// An image that is open.
@@ -44,7 +45,25 @@ pub struct Settings {
     pub read_only: bool,
     /// Plain writes may sit in a volatile cache until a flush.
     pub volatile_cache: bool,
+    /// How long an operation may take, where storage may be away for a while (Gluster).
+    pub storage_timeout: Duration,
 }
+
+impl Default for Settings {
+    /// 512-byte blocks whose writes are durable when answered.
+    fn default() -> Self {
+        Self {
+            block_size: block::BlockSize::B512,
+            read_only: false,
+            volatile_cache: false,
+            storage_timeout: STORAGE_TIMEOUT,
+        }
+    }
+}
+
+/// Below the 30 s after which Linux aborts, above a brick's hang of twice the recommended
+/// `network.ping-timeout` of 5 to 10 s.
+pub(crate) const STORAGE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Physical blocks of an image: one page, unless its size is no whole number of them.
 fn physical_bytes(bytes: u64, settings: &Settings) -> u32 {
@@ -55,30 +74,13 @@ fn physical_bytes(bytes: u64, settings: &Settings) -> u32 {
     }
 }
 
-pub(crate) fn caps(bytes: u64, settings: &Settings) -> Caps {
+pub(crate) fn caps(bytes: u64, settings: &Settings, thin: Thin) -> Caps {
     Caps {
         bytes,
         block_size: settings.block_size,
         physical_bytes: physical_bytes(bytes, settings),
         read_only: settings.read_only,
         volatile_cache: settings.volatile_cache,
-    }
-}
-
-/// Whether an operation may touch the image at all.
-pub(crate) fn admit(caps: &Caps, op: &Op) -> Result<(), Fault> {
-    let (at, len, writes) = match op {
-        Op::Read { at, buffer } => (*at, buffer.len(), false),
-        Op::Write { at, buffer, .. } => (*at, buffer.len(), true),
-        Op::Flush => return Ok(()),
-    };
-    if writes && caps.read_only {
-        return Err(Fault::ReadOnly);
-    }
-    let end = at.checked_add(len as u64);
-    let whole = |n: u64| n.is_multiple_of(u64::from(caps.block_size.bytes()));
-    match end {
-        Some(end) if end <= caps.bytes && whole(at) && whole(end) => Ok(()),
-        _ => Err(Fault::OutOfRange),
+        thin,
     }
 }

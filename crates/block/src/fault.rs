@@ -21,7 +21,8 @@ pub enum Fault {
     /// Storage is away for now (quorum lost, reconnecting); the initiator may try again.
     #[error("storage is not reachable for now")]
     Unreachable,
-    /// The operation passed its deadline and may still land.
+    /// The operation passed its deadline and may still land: the first of two answers, see
+    /// [`Completion`](crate::Completion).
     #[error("storage did not answer in time")]
     TimedOut,
     /// The image is gone for good (removed, stale handle that does not reopen).
@@ -30,4 +31,7 @@ pub enum Fault {
     /// The operation was outside the image; our own mistake.
     #[error("beyond the end of the image")]
     OutOfRange,
+    /// The image cannot do that, as its capabilities said; our own mistake.
+    #[error("not supported by this image")]
+    Unsupported,
 }

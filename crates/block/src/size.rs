@@ -71,6 +71,26 @@ impl Span {
     }
 }
 
+/// Part of an image, all of which has space of its own or none of which has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Which bytes.
+    pub span: Span,
+    /// Whether space is taken for them. Where not, they read as zeros.
+    pub allocated: bool,
+}
+
+/// Room, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// What the storage behind the image holds in all.
+    pub total: u64,
+    /// What it has left, for this image and whatever else is in it.
+    pub free: u64,
+    /// What the image takes, where storage knows.
+    pub allocated: Option<u64>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

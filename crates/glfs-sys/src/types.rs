@@ -10,8 +10,8 @@ pub use libc::{
 /// The system's flags and commands, which libgfapi takes as they are.
 pub use libc::{
     F_GETLK, F_RDLCK, F_SETLK, F_SETLKW, F_UNLCK, F_WRLCK, O_DIRECT, O_DSYNC, O_EXCL, O_RDONLY,
-    O_RDWR, O_SYNC, S_IFMT, S_IFREG, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET, XATTR_CREATE,
-    XATTR_REPLACE,
+    O_RDWR, O_SYNC, S_IFDIR, S_IFMT, S_IFREG, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
+    XATTR_CREATE, XATTR_REPLACE,
 };
 
 /// `glfs_t`: opaque, one mounted volume.

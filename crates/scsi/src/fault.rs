@@ -35,6 +35,7 @@ pub fn map(fault: Fault, is_write: bool) -> Answer {
         Fault::Unreachable | Fault::TimedOut => return Answer::Status(Status::BUSY),
         Fault::Gone => Sense::INTERNAL_TARGET_FAILURE,
         Fault::OutOfRange => Sense::LBA_OUT_OF_RANGE,
+        Fault::Unsupported => Sense::INVALID_COMMAND_OPERATION_CODE,
     })
 }
 
@@ -62,6 +63,7 @@ mod tests {
             (Fault::TimedOut, (0, 0, 0x08), (0, 0, 0x08)),
             (Fault::Gone, (0x4, 0x44, 0x00), (0x4, 0x44, 0x00)),
             (Fault::OutOfRange, (0x5, 0x21, 0x00), (0x5, 0x21, 0x00)),
+            (Fault::Unsupported, (0x5, 0x20, 0x00), (0x5, 0x20, 0x00)),
         ] {
             assert_eq!(code(fault, false), read, "{fault:?} on a read");
             assert_eq!(code(fault, true), write, "{fault:?} on a write");

@@ -1,6 +1,6 @@
 //! A unit to ask, and what it says across commands: unit attentions, absent LUNs, flushes.
 
-use block::{BlockSize, Caps};
+use block::{BlockSize, Caps, Thin};
 
 use crate::{Cdb, Drained, Identity, Nexus, Plan, Sense, TargetPort, Unit, Waiter, absent};
 
@@ -10,6 +10,13 @@ pub(crate) const CAPS: Caps = Caps {
     physical_bytes: 4096,
     read_only: false,
     volatile_cache: false,
+    thin: Thin {
+        unmap: false,
+        unmapped_zero: false,
+        quick_zeroes: false,
+        extents: false,
+        space: false,
+    },
 };
 
 pub(crate) const TARGET: TargetPort<'static> = TargetPort {

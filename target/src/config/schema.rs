@@ -64,6 +64,7 @@ pub(super) struct Lun {
     pub(super) cache: Option<Text>,
     pub(super) block_size: Option<Number>,
     pub(super) serial: Option<Text>,
+    pub(super) storage_timeout: Option<Text>,
     #[serde(default)]
     pub(super) read_only: bool,
 }

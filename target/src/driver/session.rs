@@ -12,7 +12,7 @@ use scsi::Nexus;
 
 use super::directory::{SessionInbox, SessionMail};
 use super::socket::{Got, Socket};
-use super::submits::Submits;
+use super::submits::{Submits, ended};
 use super::timer::Timer;
 use super::{Shell, conn_of, misplaced};
 use crate::inbox::Completions;
@@ -149,7 +149,7 @@ impl SessionDriver {
     fn complete(&mut self, cx: &mut Context<'_>, now: Moment) -> bool {
         let mut completed = std::mem::take(&mut self.completed);
         let busy = self.completions.poll_take(cx, &mut completed);
-        self.submits.answered(completed.len());
+        self.submits.answered(&completed);
         for completion in completed.drain(..) {
             self.handle(now, Input::Completed(completion));
         }
@@ -322,7 +322,7 @@ impl Drop for SessionDriver {
     }
 }
 
-/// Waits for `left` more answers that nobody is interested in.
+/// Waits for the end of `left` more tickets that nobody is interested in.
 async fn drained(completions: &Completions, mut left: usize) {
     let mut answers = Vec::new();
     while left > 0 {
@@ -331,7 +331,7 @@ async fn drained(completions: &Completions, mut left: usize) {
             false => Poll::Pending,
         })
         .await;
-        left = left.saturating_sub(answers.len());
+        left = left.saturating_sub(ended(&answers));
         answers.clear();
     }
 }

@@ -12,7 +12,7 @@ pub(super) struct Submits {
     /// A session talks to few units; batches are kept for their memory.
     batches: Vec<(UnitId, Vec<(Ticket, Op)>)>,
     count: usize,
-    /// Operations that storage has and will answer later.
+    /// Operations that storage has and will end later.
     in_flight: usize,
 }
 
@@ -29,14 +29,14 @@ impl Submits {
         self.count == 0
     }
 
-    /// Operations that are still to be answered through `reply`.
+    /// Operations whose end is still to come through `reply`.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// So many of them were.
-    pub(super) fn answered(&mut self, count: usize) {
-        self.in_flight = self.in_flight.saturating_sub(count);
+    /// Storage answered these.
+    pub(super) fn answered(&mut self, completed: &[Completion]) {
+        self.in_flight = self.in_flight.saturating_sub(ended(completed));
     }
 
     /// Hands everything to its store. What is answered at once goes to `done`.
@@ -58,20 +58,17 @@ impl Submits {
                     store.submit(batch, done, reply);
                     self.in_flight += asked - (done.len() - answered);
                 }
-                None => done.extend(batch.drain(..).map(|(ticket, op)| gone(ticket, op))),
+                None => done.extend(
+                    batch
+                        .drain(..)
+                        .map(|(ticket, op)| Completion::of(ticket, op, Err(Fault::Gone))),
+                ),
             }
         }
     }
 }
 
-fn gone(ticket: Ticket, op: Op) -> Completion {
-    let buffer = match op {
-        Op::Read { buffer, .. } | Op::Write { buffer, .. } => Some(buffer),
-        Op::Flush => None,
-    };
-    Completion {
-        ticket,
-        outcome: Err(Fault::Gone),
-        buffer,
-    }
+/// How many of these are the end of their ticket.
+pub(super) fn ended(completed: &[Completion]) -> usize {
+    completed.iter().filter(|each| each.ends_ticket()).count()
 }

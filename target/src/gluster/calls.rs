@@ -2,15 +2,20 @@
 //! some without end.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, c_int, c_void};
 use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use glfs_sys::Api;
 use glfs_sys::types::{
-    Glfs, GlfsFd, IoVec, O_DIRECT, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR, Offset, S_IFMT, S_IFREG, Stat,
+    Glfs, GlfsFd, IoVec, O_DIRECT, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR, Offset, S_IFDIR, S_IFMT,
+    S_IFREG, SEEK_DATA, SEEK_HOLE, Stat, StatVfs,
 };
+
+use rustix::io::Errno;
+
+use super::volfile::Nature;
 
 /// Permissions of a file we make: nobody but the owner.
 const MODE: u32 = 0o600;
@@ -20,6 +25,8 @@ pub(super) struct Fs {
     api: &'static Api,
     raw: NonNull<Glfs>,
     connected: bool,
+    /// What its description says; known once connected.
+    pub(super) nature: Nature,
 }
 
 // SAFETY: libgfapi locks a glfs_t by itself; any thread may use it, several at a time.
@@ -37,6 +44,7 @@ impl Fs {
             api,
             raw,
             connected: false,
+            nature: Nature::default(),
         })
     }
 
@@ -72,6 +80,36 @@ impl Fs {
         check(unsafe { (self.api.glfs_init)(self.raw.as_ptr()) })?;
         self.connected = true;
         Ok(())
+    }
+
+    /// The volume's description as this client got it: its translators and their options.
+    pub(super) fn volfile(&self) -> io::Result<String> {
+        // SAFETY: the glfs_t lives and is connected; without room the library tells how much it
+        // needs, as a negative number.
+        let needed = unsafe { (self.api.glfs_get_volfile)(self.raw.as_ptr(), ptr::null_mut(), 0) };
+        // It may be told a longer one meanwhile.
+        let mut text = vec![0_u8; needed.unsigned_abs() + (64 << 10)];
+        let room = text.as_mut_ptr().cast::<c_void>();
+        // SAFETY: the glfs_t lives and is connected; the library writes at most `len` bytes there.
+        let got = unsafe { (self.api.glfs_get_volfile)(self.raw.as_ptr(), room, text.len()) };
+        count(got)?;
+        // It tells the size of our memory back, not that of the text.
+        let end = text.iter().position(|byte| *byte == 0);
+        text.truncate(end.unwrap_or(text.len()));
+        String::from_utf8(text).map_err(io::Error::other)
+    }
+
+    /// Bytes the volume holds in all, and those it has left.
+    pub(super) fn room(&self) -> io::Result<(u64, u64)> {
+        // SAFETY: struct statvfs is plain numbers, of which zero is one.
+        let mut found: StatVfs = unsafe { std::mem::zeroed() };
+        // SAFETY: the glfs_t lives and is connected; the path is a C string that is not kept, and
+        // the library writes one struct statvfs.
+        check(unsafe {
+            (self.api.glfs_statvfs)(self.raw.as_ptr(), c"/".as_ptr(), &raw mut found)
+        })?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok((bytes(found.f_blocks), bytes(found.f_bavail)))
     }
 
     fn open(&self, path: &CStr, flags: c_int) -> io::Result<NonNull<GlfsFd>> {
@@ -115,6 +153,47 @@ unsafe impl Send for GlusterFile {}
 // SAFETY: as above.
 unsafe impl Sync for GlusterFile {}
 
+/// What a name or an open file turned out to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub(super) kind: Kind,
+    /// Its number in the volume: the half of its gfid that is random. A rename keeps it, a copy
+    /// gets its own, and it is not given again.
+    pub(super) number: u64,
+    pub(super) bytes: u64,
+    /// Bytes that have room of their own.
+    pub(super) allocated: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Folder,
+    Other,
+}
+
+impl Found {
+    fn from_stat(stat: &Stat) -> Self {
+        let count = |number: i64| u64::try_from(number).unwrap_or(0);
+        Self {
+            kind: match stat.st_mode & S_IFMT {
+                S_IFREG => Kind::File,
+                S_IFDIR => Kind::Folder,
+                _ => Kind::Other,
+            },
+            number: stat.st_ino,
+            bytes: count(stat.st_size),
+            // In 512 bytes, whatever the size of a block (stat(2)).
+            allocated: count(stat.st_blocks).saturating_mul(512),
+        }
+    }
+}
+
+fn blank_stat() -> Stat {
+    // SAFETY: struct stat is plain numbers, of which zero is one.
+    unsafe { std::mem::zeroed() }
+}
+
 /// How a file is opened.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Access {
@@ -144,14 +223,12 @@ impl GlusterFile {
         })
     }
 
-    /// Its size; `None` for what is no regular file.
-    pub(super) fn size(&self) -> io::Result<Option<u64>> {
-        // SAFETY: struct stat is plain numbers, of which zero is one.
-        let mut stat: Stat = unsafe { std::mem::zeroed() };
+    /// What it is.
+    pub(super) fn look(&self) -> io::Result<Found> {
+        let mut stat = blank_stat();
         // SAFETY: the file is open, and the library writes one struct stat.
         check(unsafe { (self.fs.api.glfs_fstat)(self.raw.as_ptr(), &raw mut stat) })?;
-        let regular = stat.st_mode & S_IFMT == S_IFREG;
-        Ok(u64::try_from(stat.st_size).ok().filter(|_| regular))
+        Ok(Found::from_stat(&stat))
     }
 
     /// Gives it another size.
@@ -187,6 +264,34 @@ impl GlusterFile {
         count(unsafe {
             (self.fs.api.glfs_pwritev)(self.raw.as_ptr(), &raw const slice, 1, at, flags)
         })
+    }
+
+    /// Gives up the space of these bytes, which read as zeros from then on.
+    pub(super) fn discard(&self, at: u64, len: u64) -> io::Result<()> {
+        let (at, len) = (offset(at)?, offset(len)? as usize);
+        // SAFETY: the file is open.
+        check(unsafe { (self.fs.api.glfs_discard)(self.raw.as_ptr(), at, len) })
+    }
+
+    /// Lets the bricks write zeros.
+    pub(super) fn zero(&self, at: u64, len: u64) -> io::Result<()> {
+        let (at, len) = (offset(at)?, offset(len)?);
+        // SAFETY: the file is open.
+        check(unsafe { (self.fs.api.glfs_zerofill)(self.raw.as_ptr(), at, len) })
+    }
+
+    /// The next data, or the next hole, at or after `at`; `None` where there is none. Moves the
+    /// file's own position, which nothing here uses.
+    pub(super) fn next(&self, at: u64, hole: bool) -> io::Result<Option<u64>> {
+        let at = offset(at)?;
+        let whence = if hole { SEEK_HOLE } else { SEEK_DATA };
+        // SAFETY: the file is open.
+        let found = unsafe { (self.fs.api.glfs_lseek)(self.raw.as_ptr(), at, whence) };
+        match u64::try_from(found).map_err(|_| io::Error::last_os_error()) {
+            Ok(found) => Ok(Some(found)),
+            Err(why) if Errno::from_io_error(&why) == Some(Errno::NXIO) => Ok(None),
+            Err(why) => Err(why),
+        }
     }
 
     /// Makes durable what was written before.

@@ -3,9 +3,10 @@
 //!
 //! An operation that passes its deadline is answered while its call still hangs: the thread is
 //! written off and another takes its place, its memory stays where it is, and the blocks of a
-//! write stay in limbo, refused to everyone, until the call returns and can no longer change them.
-//! An operation that storage is away for is held and tried again until its deadline.
-//! Invariant: every ticket is answered exactly once, at the latest one tick after its deadline.
+//! write stay in limbo, refused to everyone, until the call returns and can no longer change them;
+//! only then its ticket ends. An operation that storage is away for is held and tried again until
+//! its deadline, and nothing else touches its blocks in between.
+//! Invariant: every ticket is answered at the latest one tick after its deadline, and ended once.
 
 mod state;
 
@@ -16,17 +17,33 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use block::{Completion, Fault, Op, Ticket};
+use engine::Moment;
 
 use crate::clock::Clock;
 use crate::inbox::Completions;
-use crate::store::completion;
+use crate::store::STORAGE_TIMEOUT;
 
 use state::{Promise, State, Waiting};
 
 /// What the threads do.
 pub(super) trait Work: Send + Sync {
-    /// Carries out one operation. Blocks.
-    fn perform(&self, op: &mut Op) -> Result<(), Fault>;
+    /// Carries out one operation. Blocks. [`Fault::Unreachable`] is tried again, with the same
+    /// bytes.
+    fn perform(&self, op: &mut Op, deadline: Deadline) -> Result<(), Fault>;
+}
+
+/// When an operation is given up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    clock: Clock,
+    at: Moment,
+}
+
+impl Deadline {
+    /// Whether nobody waits any more: what is made of several calls ends with the next.
+    pub(super) fn has_passed(&self) -> bool {
+        self.clock.now() >= self.at
+    }
 }
 
 /// The bounds of a crew.
@@ -48,9 +65,7 @@ impl Default for Limits {
             // Half a session's queue depth: measured with 32 commands in flight.
             share: 32,
             overdue_max: 64,
-            // Below the 30 s after which Linux aborts, above a brick's hang of twice the
-            // recommended network.ping-timeout of 5 to 10 s.
-            deadline: Duration::from_secs(20),
+            deadline: STORAGE_TIMEOUT,
             tick: Duration::from_millis(250),
         }
     }
@@ -116,19 +131,17 @@ impl Crew {
             drop(state);
             let refused = batch.drain(..);
             done.extend(
-                refused.map(|(ticket, op)| completion(ticket, op, Err(Fault::Unreachable))),
+                refused.map(|(ticket, op)| Completion::of(ticket, op, Err(Fault::Unreachable))),
             );
             return;
         }
         let deadline = shared.clock.now().plus(shared.limits.deadline);
         let count = batch.len();
-        state
-            .waiting
-            .extend(batch.drain(..).map(|(ticket, op)| Waiting {
-                deadline,
-                op,
-                promise: Promise::new(ticket, reply),
-            }));
+        state.waiting.extend(
+            batch
+                .drain(..)
+                .map(|(ticket, op)| Waiting::new(deadline, op, Promise::new(ticket, reply))),
+        );
         let notify_all = count >= state.idle;
         self.hands.staff(&mut state);
         drop(state);
@@ -156,7 +169,7 @@ impl Crew {
 struct Closed;
 
 impl Work for Closed {
-    fn perform(&self, _: &mut Op) -> Result<(), Fault> {
+    fn perform(&self, _: &mut Op, _: Deadline) -> Result<(), Fault> {
         Err(Fault::Gone)
     }
 }
@@ -181,8 +194,10 @@ impl Hands {
     /// One thread's life: until the crew closes, or its call comes back too late.
     fn labour(self) {
         let Self { shared, work } = self;
-        while let Some((number, mut op)) = shared.next() {
-            let performed = catch_unwind(AssertUnwindSafe(|| work.perform(&mut op)));
+        while let Some((number, mut op, at)) = shared.next() {
+            let clock = shared.clock;
+            let deadline = Deadline { clock, at };
+            let performed = catch_unwind(AssertUnwindSafe(|| work.perform(&mut op, deadline)));
             let outcome = performed.unwrap_or_else(|_| {
                 tracing::error!("bug: a storage operation panicked");
                 Err(Fault::Unreachable)
@@ -217,7 +232,7 @@ impl Shared {
     }
 
     /// The next operation for a thread; none when it is one too many.
-    fn next(&self) -> Option<(u64, Op)> {
+    fn next(&self) -> Option<(u64, Op, Moment)> {
         let mut state = self.lock();
         loop {
             if state.has_too_many(self.limits.share) {

@@ -5,6 +5,25 @@ use std::io;
 use block::Fault;
 use rustix::io::Errno;
 
+/// Whether the handle went bad, and not the file: the volume's graph was switched and the file not
+/// found in the new one at the time (EBADFD), its lock was lost (EBADF), or the bricks have it no
+/// longer under that handle (ESTALE).
+pub(super) fn handle_is_bad(why: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(why),
+        Some(Errno::BADF | Errno::BADFD | Errno::STALE)
+    )
+}
+
+/// Whether so many bricks were away that some may have lost power, and with it what sat in their
+/// caches.
+pub(super) fn bricks_were_away(why: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(why),
+        Some(Errno::NOTCONN | Errno::SHUTDOWN | Errno::CONNRESET | Errno::TIMEDOUT)
+    )
+}
+
 /// The fault of a failed read or write.
 pub(super) fn fault(why: &io::Error, write: bool) -> Fault {
     tracing::debug!("libgfapi said: {why}");
@@ -24,14 +43,13 @@ pub(super) fn fault(why: &io::Error, write: bool) -> Fault {
         Errno::NOTCONN | Errno::SHUTDOWN | Errno::CONNRESET | Errno::NOMEM | Errno::INTR => {
             Fault::Unreachable
         }
-        // A brick hung for longer than network.frame-timeout and may wake up.
-        Errno::TIMEDOUT => Fault::TimedOut,
-        // The file is no longer ours or no longer there: locked by another client (EBUSY for a
-        // write, EAGAIN for a read), the lock lost (EBADF), or not found again after the volume
-        // changed. Trying again could write over what another node wrote.
-        Errno::BUSY | Errno::AGAIN | Errno::BADF | Errno::BADFD | Errno::STALE | Errno::NOENT => {
-            Fault::Gone
-        }
+        // A brick hung for longer than network.frame-timeout. By then nobody waits any more.
+        Errno::TIMEDOUT => Fault::Unreachable,
+        // The file is no longer ours: locked by another client (EBUSY for a write, EAGAIN for a
+        // read). Trying again could write over what another node wrote.
+        Errno::BUSY | Errno::AGAIN => Fault::Gone,
+        // The handle is bad; a new one of the same file was not to be had, see `standing`.
+        Errno::BADF | Errno::BADFD | Errno::STALE | Errno::NOENT => Fault::Gone,
         Errno::FBIG => Fault::OutOfRange,
         _ => medium,
     }
@@ -55,7 +73,7 @@ mod tests {
             (Errno::NOTCONN, false, Fault::Unreachable),
             (Errno::SHUTDOWN, true, Fault::Unreachable),
             (Errno::NOMEM, true, Fault::Unreachable),
-            (Errno::TIMEDOUT, true, Fault::TimedOut),
+            (Errno::TIMEDOUT, true, Fault::Unreachable),
             (Errno::BUSY, true, Fault::Gone),
             (Errno::AGAIN, false, Fault::Gone),
             (Errno::BADF, true, Fault::Gone),
@@ -65,6 +83,8 @@ mod tests {
         for (errno, write, expected) in cases {
             assert_eq!(fault(&errno.into(), write), expected, "{errno:?}");
         }
+        assert!(handle_is_bad(&Errno::BADFD.into()));
+        assert!(!handle_is_bad(&Errno::NOTCONN.into()));
         let short = io::ErrorKind::UnexpectedEof.into();
         assert_eq!(fault(&short, false), Fault::ReadFailed);
     }

@@ -125,6 +125,16 @@ pub enum GlusterError {
         /// The logical block size.
         block_bytes: u32,
     },
+    /// An option of the volume makes answers mean less than they say.
+    #[error("volume {volume} of {servers} is not safe to serve disks from: {findings}")]
+    Unsafe {
+        /// Who was asked.
+        servers: String,
+        /// Which volume.
+        volume: String,
+        /// What is wrong with it, and what to do.
+        findings: String,
+    },
     /// Anything else the library or the system said.
     #[error("{place}: {what}: {why}")]
     Io {

@@ -14,6 +14,10 @@ pub(super) struct Flushes {
     /// The number of the last one that succeeded. Held while one is under way.
     succeeded: Mutex<u64>,
     failed: AtomicBool,
+    /// Changes that were answered, or are about to be, while they sit in the bricks' caches.
+    cached: AtomicU64,
+    /// How many of those the last flush that succeeded covers.
+    covered: AtomicU64,
     /// Whether plain writes may sit in the bricks' page caches, so that a flush can lose them.
     volatile: bool,
 }
@@ -41,17 +45,42 @@ impl Flushes {
             return Ok(());
         }
         let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let cached = self.cached.load(Ordering::SeqCst);
         match flush() {
+            // One of the writes it covers may have met trouble meanwhile.
+            Ok(()) if self.failed.load(Ordering::SeqCst) => Err(Fault::FlushFailed),
             Ok(()) => {
                 *succeeded = number;
+                self.covered.store(cached, Ordering::SeqCst);
                 Ok(())
             }
             // Nothing was in a cache, so nothing is lost: the initiator may ask again.
-            Err(fault @ (Fault::Unreachable | Fault::TimedOut)) if !self.volatile => Err(fault),
+            Err(fault @ Fault::Unreachable) if !self.owes() => Err(fault),
             Err(fault) => {
                 self.fail(fault);
                 Err(Fault::FlushFailed)
             }
+        }
+    }
+
+    /// A change was made that sits in the bricks' caches. Said before it is answered.
+    pub(super) fn cache(&self) {
+        if self.volatile {
+            self.cached.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn owes(&self) -> bool {
+        self.cached.load(Ordering::SeqCst) > self.covered.load(Ordering::SeqCst)
+    }
+
+    /// So many bricks were away, or the file's handle was lost, that what sat in their caches may
+    /// be gone: killed bricks leave it to their kernels, but those that lost power do not, and
+    /// their fsync tells nothing (Gluster has no write verifier). Nobody can tell which it was, so
+    /// the next flush does not pretend.
+    pub(super) fn shaken(&self) {
+        if self.owes() {
+            self.fail(Fault::Unreachable);
         }
     }
 
@@ -97,8 +126,27 @@ mod tests {
         assert_eq!(through.flush(away), Err(Fault::Unreachable));
         assert_eq!(through.flush(|| Ok(())), Ok(()));
         let back = Flushes::new(true);
+        assert_eq!(back.flush(away), Err(Fault::Unreachable));
+        back.cache();
         assert_eq!(back.flush(away), Err(Fault::FlushFailed));
         assert_eq!(back.flush(|| Ok(())), Err(Fault::FlushFailed));
+    }
+
+    #[test]
+    fn bricks_that_were_away_may_have_lost_what_was_cached() {
+        let back = Flushes::new(true);
+        back.shaken();
+        back.cache();
+        assert_eq!(back.flush(|| Ok(())), Ok(()));
+        back.shaken();
+        assert_eq!(back.flush(|| Ok(())), Ok(()), "all of it was durable");
+        back.cache();
+        back.shaken();
+        assert_eq!(back.flush(|| Ok(())), Err(Fault::FlushFailed));
+        let through = Flushes::new(false);
+        through.cache();
+        through.shaken();
+        assert_eq!(through.flush(|| Ok(())), Ok(()), "nothing was cached");
     }
 
     #[test]

@@ -1,26 +1,31 @@
 //! Finding and making the file behind an image, and what is done to it.
 
+mod space;
+
 use std::ffi::{CStr, CString};
 use std::io;
 use std::sync::Arc;
 
-use block::{Buffer, Fault, Op};
+use block::{BlockSize, Buffer, Fault, Op, Thin};
 use rustix::io::Errno;
 
-use super::calls::{Access, Fs, GlusterFile};
-use super::crew::Work;
-use super::errno::fault;
+use super::calls::{Access, Fs, GlusterFile, Kind};
+use super::crew::{Deadline, Work};
+use super::errno::{bricks_were_away, fault, handle_is_bad};
 use super::flush::Flushes;
+use super::standing::Standing;
 use super::{GlusterError, Place};
 use crate::store::Settings;
 
 /// An open file of known size.
 pub(super) struct Image {
-    file: GlusterFile,
+    standing: Standing,
     flushes: Flushes,
     read_only: bool,
+    block_size: BlockSize,
     pub(super) volume: Arc<Fs>,
     pub(super) bytes: u64,
+    pub(super) thin: Thin,
     /// Opened with O_DIRECT.
     pub(super) direct: bool,
 }
@@ -37,10 +42,13 @@ impl Image {
         let path = CString::new(place.path.as_str())
             .map_err(|why| GlusterError::io(place, "a zero byte in it", why.into()))?;
         let (file, new) = open_or_make(&volume, &path, place, create_bytes, settings)?;
-        let found = file.size().map_err(failed("its size is not to be had"))?;
-        let mut bytes = found.ok_or_else(|| GlusterError::NotAnImage {
-            place: place.to_string(),
-        })?;
+        let mut found = file.look().map_err(failed("its size is not to be had"))?;
+        if found.kind != Kind::File {
+            return Err(GlusterError::NotAnImage {
+                place: place.to_string(),
+            });
+        }
+        let mut bytes = found.bytes;
         // An empty file is what a crash between making and sizing it leaves behind.
         if let Some(wanted) = create_bytes
             && (new || (bytes == 0 && !settings.read_only))
@@ -51,14 +59,24 @@ impl Image {
             bytes = wanted;
         }
         check_size(place, bytes, create_bytes, settings)?;
+        found.bytes = bytes;
         let direct = open_direct(&volume, &path, settings);
-        Ok(Self {
+        let access = Access {
+            write: !settings.read_only,
             direct: direct.is_some(),
-            file: direct.unwrap_or(file),
+        };
+        let file = direct.unwrap_or(file);
+        let thin = space::thin(&file, &volume.nature, bytes, settings.read_only);
+        let thin = thin.map_err(failed("its size is not kept"))?;
+        Ok(Self {
+            direct: access.direct,
+            standing: Standing::new(Arc::clone(&volume), path, access, found, file),
             flushes: Flushes::new(settings.volatile_cache),
             read_only: settings.read_only,
+            block_size: settings.block_size,
             volume,
             bytes,
+            thin,
         })
     }
 }
@@ -142,56 +160,107 @@ fn open_direct(volume: &Arc<Fs>, path: &CStr, settings: &Settings) -> Option<Glu
 }
 
 impl Work for Image {
-    fn perform(&self, op: &mut Op) -> Result<(), Fault> {
+    fn perform(&self, op: &mut Op, deadline: Deadline) -> Result<(), Fault> {
         match op {
-            Op::Read { at, buffer } => self
-                .read(*at, buffer.bytes_mut())
-                .map_err(|why| fault(&why, false)),
+            Op::Read { at, buffer } => self.call(false, |file| read(file, *at, buffer.bytes_mut())),
             Op::Write {
                 at,
                 buffer,
                 durable,
-            } => {
-                let written = self.write(*at, buffer.bytes(), *durable);
-                let outcome = written.map_err(|why| fault(&why, true));
-                match durable {
-                    true => self.flushes.durable_write(outcome),
-                    false => outcome,
-                }
+            } => self.write(*at, buffer.bytes(), *durable),
+            Op::Unmap { span, durable } => {
+                self.unmap(*span, deadline)?;
+                self.changed(*durable)
             }
-            Op::Flush if self.read_only => Ok(()),
-            Op::Flush => {
-                let sync = || self.file.sync_data().map_err(|why| fault(&why, true));
-                self.flushes.flush(sync)
+            Op::WriteZeroes { span, durable } => {
+                self.write_zeroes(*span, deadline)?;
+                self.changed(*durable)
             }
+            Op::Extents { span, found } => {
+                *found = self.extents(*span, deadline)?;
+                Ok(())
+            }
+            Op::Space { found } => {
+                *found = Some(self.space()?);
+                Ok(())
+            }
+            Op::Flush => self.flush(),
         }
     }
 }
 
 impl Image {
-    fn read(&self, mut at: u64, mut into: &mut [u8]) -> io::Result<()> {
-        while !into.is_empty() {
-            match self.file.read_at(into, at)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                got => {
-                    at += got as u64;
-                    into = &mut into[got..];
-                }
-            }
-        }
-        Ok(())
+    /// One call, or several that belong together, on the file as it is now.
+    fn call<T>(
+        &self,
+        changes: bool,
+        call: impl FnOnce(&GlusterFile) -> io::Result<T>,
+    ) -> Result<T, Fault> {
+        let file = self.standing.current()?;
+        call(&file).map_err(|why| self.failed(&file, &why, changes))
     }
 
-    fn write(&self, mut at: u64, mut from: &[u8], durable: bool) -> io::Result<()> {
-        while !from.is_empty() {
-            match self.file.write_at(from, at, durable)? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                put => {
-                    at += put as u64;
-                    from = &from[put..];
-                }
+    fn failed(&self, file: &Arc<GlusterFile>, why: &io::Error, changes: bool) -> Fault {
+        if handle_is_bad(why) {
+            // What the old graph's last fsync said is known to nobody.
+            self.flushes.shaken();
+            let reopened = self.standing.reopen(file);
+            return reopened.map_or_else(|fault| fault, |()| Fault::Unreachable);
+        }
+        if bricks_were_away(why) {
+            self.flushes.shaken();
+        }
+        fault(why, changes)
+    }
+
+    fn write(&self, at: u64, bytes: &[u8], durable: bool) -> Result<(), Fault> {
+        // Beyond the first shard the bricks do not heed O_DSYNC.
+        let apart = self.volume.nature.sharded;
+        let sync = durable && !apart;
+        let written = self.call(true, |file| write(file, at, bytes, sync));
+        match sync {
+            true => self.flushes.durable_write(written),
+            false => written.and_then(|()| self.changed(durable)),
+        }
+    }
+
+    /// A change was made, and nothing has synced it yet.
+    fn changed(&self, durable: bool) -> Result<(), Fault> {
+        self.flushes.cache();
+        if durable { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&self) -> Result<(), Fault> {
+        if self.read_only {
+            return Ok(());
+        }
+        self.flushes
+            .flush(|| self.call(true, GlusterFile::sync_data))
+    }
+}
+
+fn read(file: &GlusterFile, mut at: u64, mut into: &mut [u8]) -> io::Result<()> {
+    while !into.is_empty() {
+        match file.read_at(into, at)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            got => {
+                at += got as u64;
+                into = &mut into[got..];
             }
         }
-        Ok(())
     }
+    Ok(())
+}
+
+fn write(file: &GlusterFile, mut at: u64, mut from: &[u8], sync: bool) -> io::Result<()> {
+    while !from.is_empty() {
+        match file.write_at(from, at, sync)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            put => {
+                at += put as u64;
+                from = &from[put..];
+            }
+        }
+    }
+    Ok(())
 }

@@ -34,6 +34,15 @@ impl Place {
 
     /// Reads what follows `gluster://`.
     pub(crate) fn parse(text: &str) -> Result<Self, Unfit> {
+        let place = Self::parse_folder(text)?;
+        match place.path.is_empty() {
+            true => Err(Unfit::new("\"\" is no path in a volume", Self::ALLOWED)),
+            false => Ok(place),
+        }
+    }
+
+    /// As [`Place::parse`], for a folder: the path may be missing, which means the volume itself.
+    pub(crate) fn parse_folder(text: &str) -> Result<Self, Unfit> {
         let unfit = |what: String| Unfit::new(what, Self::ALLOWED);
         let mut parts = text.splitn(3, '/');
         let (servers, volume, path) = (parts.next(), parts.next(), parts.next());
@@ -51,7 +60,8 @@ impl Place {
         }
         let path = path.unwrap_or_default();
         let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
-        if !path.split('/').all(plain) || path.contains('\0') || path.len() > PATH_BYTES_MAX {
+        let plain = path.is_empty() || path.split('/').all(plain);
+        if !plain || path.contains('\0') || path.len() > PATH_BYTES_MAX {
             return Err(unfit(format!("\"{path}\" is no path in a volume")));
         }
         Ok(Self {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use glfs_sys::Api;
 
 use super::calls::Fs;
+use super::doctor::{self, Finding};
+use super::volfile::{self, Nature};
 use super::{GlusterError, Place, VolfileServer};
 
 /// How long a volume nobody uses stays connected: connecting and leaving take seconds, and the
@@ -29,7 +31,16 @@ pub(super) fn open(place: &Place) -> Result<Arc<Fs>, GlusterError> {
         return Ok(fs);
     }
     // Images are opened one after the other. Were they not, the worst is a second connection.
-    let fs = Arc::new(connect(place)?);
+    let (fs, findings) = connect(place)?;
+    let fs = Arc::new(fs);
+    if let Some(refusal) = doctor::refusal(place, &findings) {
+        // Left now, the volume would hold up the refusal for ten seconds.
+        leave(fs);
+        return Err(refusal);
+    }
+    for finding in findings {
+        tracing::warn!("{finding}");
+    }
     let mut connected = CONNECTED.lock().unwrap_or_else(PoisonError::into_inner);
     connected.retain(|each| each.fs.strong_count() > 0);
     connected.push(Connected {
@@ -59,7 +70,8 @@ fn find(place: &Place) -> Option<Arc<Fs>> {
     connected.iter().find(same)?.fs.upgrade()
 }
 
-fn connect(place: &Place) -> Result<Fs, GlusterError> {
+/// The volume of `place`, whatever there is to say about it.
+pub(super) fn connect(place: &Place) -> Result<(Fs, Vec<Finding>), GlusterError> {
     let api = Api::load()?;
     let failed = |why| GlusterError::io(place, "libgfapi takes no such volume", why);
     let mut fs = Fs::new(api, &text(&place.volume, place)?).map_err(failed)?;
@@ -73,7 +85,14 @@ fn connect(place: &Place) -> Result<Fs, GlusterError> {
         .map_err(failed)?;
     fs.connect()
         .map_err(|why| GlusterError::connect(place, why))?;
-    Ok(fs)
+    let description = fs
+        .volfile()
+        .map_err(|why| GlusterError::io(place, "its options are not to be had", why))?;
+    let translators = volfile::parse(&description);
+    let client = doctor::client_version();
+    fs.nature = Nature::of(&translators, client);
+    let findings = doctor::findings(&place.volume, &translators, client);
+    Ok((fs, findings))
 }
 
 fn text(text: &str, place: &Place) -> Result<CString, GlusterError> {

@@ -8,6 +8,7 @@
 mod durability;
 mod errno;
 mod image;
+mod space;
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -22,8 +23,8 @@ use std::thread::JoinHandle;
 use block::{Caps, Completion, Fault, Op, Ticket};
 use rustix::io::{Errno, ReadWriteFlags};
 
-use super::pending::{Pending, completion};
-use super::{OpenError, Settings, Store, admit, caps};
+use super::pending::Pending;
+use super::{OpenError, Settings, Store, caps};
 use crate::inbox::Completions;
 
 use durability::Durability;
@@ -71,7 +72,7 @@ impl FileStore {
         let threads = std::thread::available_parallelism().map_or(4, |n| n.get().clamp(4, 8));
         let files = image.worker_files(threads)?;
         let shared = Arc::new(Shared {
-            caps: caps(image.bytes, settings),
+            caps: caps(image.bytes, settings, space::thin(&image.file, image.bytes)),
             // A descriptor of its own per worker is what makes a synced write trustworthy.
             dsync: image.dsync && files.separate,
             file: image.file,
@@ -110,7 +111,7 @@ impl Store for FileStore {
     ) {
         let shared = &*self.shared;
         let at_once = batch.extract_if(.., |(_, op)| shared.read_at_once(op));
-        done.extend(at_once.map(|(ticket, op)| completion(ticket, op, Ok(()))));
+        done.extend(at_once.map(|(ticket, op)| Completion::of(ticket, op, Ok(()))));
         if batch.is_empty() {
             return;
         }
@@ -184,7 +185,7 @@ impl Shared {
     }
 
     fn perform(&self, file: &File, op: &mut Op) -> Result<(), Fault> {
-        admit(&self.caps, op)?;
+        self.caps.admit(op)?;
         match op {
             Op::Read { at, buffer } => file
                 .read_exact_at(buffer.bytes_mut(), *at)
@@ -194,6 +195,22 @@ impl Shared {
                 buffer,
                 durable,
             } => self.write(file, *at, buffer.bytes(), *durable),
+            Op::Unmap { span, durable } => {
+                space::unmap(file, *span)?;
+                if *durable { self.sync() } else { Ok(()) }
+            }
+            Op::WriteZeroes { span, durable } => {
+                space::write_zeroes(file, *span)?;
+                if *durable { self.sync() } else { Ok(()) }
+            }
+            Op::Extents { span, found } => {
+                *found = space::extents(file, *span, self.caps.block_size)?;
+                Ok(())
+            }
+            Op::Space { found } => {
+                *found = Some(space::left(file)?);
+                Ok(())
+            }
             Op::Flush => self.sync(),
         }
     }
@@ -218,7 +235,7 @@ impl Shared {
 
     /// Fills a small read from the page cache, if all of it is there.
     fn read_at_once(&self, op: &mut Op) -> bool {
-        if !self.read_now.load(Ordering::Relaxed) || admit(&self.caps, op).is_err() {
+        if !self.read_now.load(Ordering::Relaxed) || self.caps.admit(op).is_err() {
             return false;
         }
         let Op::Read { at, buffer } = op else {

@@ -6,11 +6,20 @@
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use block::{Caps, Completion, Fault, Op, Ticket};
+use block::{Caps, Completion, Fault, Op, Space, Span, Thin, Ticket};
 
-use super::pending::completion;
-use super::{Settings, Store, admit, caps};
+use super::thin;
+use super::{Settings, Store, caps};
 use crate::inbox::Completions;
+
+/// Memory can do everything.
+const THIN: Thin = Thin {
+    unmap: true,
+    unmapped_zero: true,
+    quick_zeroes: true,
+    extents: true,
+    space: true,
+};
 
 /// A disk in memory.
 #[derive(Debug)]
@@ -31,19 +40,77 @@ impl MemStore {
     pub fn new(bytes: u64, settings: &Settings) -> Self {
         let groups = bytes.div_ceil((CHUNK_BYTES * GROUP_CHUNKS) as u64);
         Self {
-            caps: caps(bytes, settings),
+            caps: caps(bytes, settings, THIN),
             groups: (0..groups).map(|_| OnceLock::new()).collect(),
         }
     }
 
     fn perform(&self, op: &mut Op) -> Result<(), Fault> {
-        admit(&self.caps, op)?;
+        self.caps.admit(op)?;
         match op {
             Op::Read { at, buffer } => self.read(*at, buffer.bytes_mut()),
             Op::Write { at, buffer, .. } => self.write(*at, buffer.bytes()),
+            Op::Unmap { span, .. } | Op::WriteZeroes { span, .. } => self.clear(*span),
+            Op::Extents { span, found } => {
+                let next = |at, hole| Ok::<_, Fault>(self.next(at, hole));
+                *found = thin::extents(*span, self.caps.block_size, next)?;
+            }
+            Op::Space { found } => *found = Some(self.space()),
             Op::Flush => {}
         }
         Ok(())
+    }
+
+    /// Zeros; a chunk that is all zeros takes no memory.
+    fn clear(&self, span: Span) {
+        let mut at = span.at;
+        while at < span.end() {
+            let (group, chunk, offset) = place(at);
+            let len = (span.end() - at).min((CHUNK_BYTES - offset) as u64);
+            if let Some(chunks) = self.groups[group].get() {
+                let mut memory = chunks[chunk]
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner);
+                match memory.as_deref_mut() {
+                    Some(_) if len == CHUNK_BYTES as u64 => *memory = None,
+                    Some(bytes) => bytes[offset..offset + len as usize].fill(0),
+                    None => {}
+                }
+            }
+            at += len;
+        }
+    }
+
+    fn is_allocated(&self, at: u64) -> bool {
+        let (group, chunk, _) = place(at);
+        let chunks = self.groups[group].get();
+        chunks.is_some_and(|chunks| {
+            let memory = chunks[chunk].read().unwrap_or_else(PoisonError::into_inner);
+            memory.is_some()
+        })
+    }
+
+    /// The next byte with memory of its own, or without.
+    fn next(&self, at: u64, hole: bool) -> Option<u64> {
+        let rest = at / CHUNK_BYTES as u64 + 1..self.caps.bytes.div_ceil(CHUNK_BYTES as u64);
+        std::iter::once(at)
+            .chain(rest.map(|chunk| chunk * CHUNK_BYTES as u64))
+            .find(|at| self.is_allocated(*at) != hole)
+    }
+
+    fn space(&self) -> Space {
+        let chunks = self.groups.iter().filter_map(OnceLock::get).flatten();
+        let taken = chunks.filter(|chunk| {
+            let memory = chunk.read().unwrap_or_else(PoisonError::into_inner);
+            memory.is_some()
+        });
+        let allocated = (taken.count() * CHUNK_BYTES) as u64;
+        let total = self.caps.bytes.next_multiple_of(CHUNK_BYTES as u64);
+        Space {
+            total,
+            free: total - allocated,
+            allocated: Some(allocated),
+        }
     }
 
     fn read(&self, mut at: u64, mut out: &mut [u8]) {
@@ -95,7 +162,7 @@ impl Store for MemStore {
     ) {
         done.extend(batch.drain(..).map(|(ticket, mut op)| {
             let outcome = self.perform(&mut op);
-            completion(ticket, op, outcome)
+            Completion::of(ticket, op, outcome)
         }));
     }
 
@@ -121,7 +188,27 @@ mod tests {
         block_size: BlockSize::B512,
         read_only: false,
         volatile_cache: false,
+        storage_timeout: std::time::Duration::from_secs(20),
     };
+
+    #[test]
+    fn it_keeps_the_contract() {
+        for block_size in [BlockSize::B512, BlockSize::B4096] {
+            let settings = Settings {
+                block_size,
+                ..SETTINGS
+            };
+            let store = MemStore::new(8 << 20, &settings);
+            block::contract::check(&mut block::contract::Subject {
+                caps: store.caps(),
+                run: &mut |mut batch| {
+                    let mut done = Vec::new();
+                    store.submit(&mut batch, &mut done, &Arc::default());
+                    done
+                },
+            });
+        }
+    }
 
     fn submit(store: &MemStore, op: Op) -> Completion {
         let mut done = Vec::new();

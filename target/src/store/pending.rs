@@ -33,7 +33,7 @@ impl Pending {
 
     fn settle(&mut self, outcome: Result<(), Fault>) {
         if let Some(op) = self.op.take() {
-            self.reply.post(completion(self.ticket, op, outcome));
+            self.reply.post(Completion::of(self.ticket, op, outcome));
         }
     }
 }
@@ -42,19 +42,6 @@ impl Drop for Pending {
     /// Whether it landed is unknown, so the initiator is asked to try again.
     fn drop(&mut self) {
         self.settle(Err(Fault::Unreachable));
-    }
-}
-
-/// The answer to an operation, with the buffer it brought.
-pub(crate) fn completion(ticket: Ticket, op: Op, outcome: Result<(), Fault>) -> Completion {
-    let buffer = match op {
-        Op::Read { buffer, .. } | Op::Write { buffer, .. } => Some(buffer),
-        Op::Flush => None,
-    };
-    Completion {
-        ticket,
-        outcome,
-        buffer,
     }
 }
 

@@ -80,6 +80,7 @@ fn start_closing_in(closes_in: Duration) -> (Running, Arc<Odd>) {
         block_size: block::BlockSize::B512,
         read_only: false,
         volatile_cache: false,
+        ..Settings::default()
     };
     let odd = Arc::new(Odd {
         disk: MemStore::new(1 << 20, &settings),

@@ -272,6 +272,7 @@ impl Arrived {
             edtl: self.command.edtl,
             work,
             tickets: 0,
+            overdue: 0,
             aborted: false,
             released: false,
         }

@@ -1,6 +1,6 @@
 //! Tasks and their storage: tickets out, completions in, Data-Out on the way.
 
-use block::{Buffer, Completion, Fault, Op};
+use block::{Buffer, Completion, Fault, Op, Stage};
 use iscsi::frame::Frame;
 use iscsi::pdu::DataOut;
 use iscsi::{Opcode, RejectReason, Ttt};
@@ -102,7 +102,7 @@ impl Session {
         let Work::Write(write) = &mut task.work else {
             return;
         };
-        let Some(verdict) = write.verdict(task.tickets) else {
+        let Some(verdict) = write.verdict(task.tickets - task.overdue) else {
             return;
         };
         let (available, r2ts) = (
@@ -139,10 +139,7 @@ impl Session {
     }
 
     fn give_back_op(&mut self, op: Op) {
-        match op {
-            Op::Read { buffer, .. } | Op::Write { buffer, .. } => self.pool.put(buffer),
-            Op::Flush => {}
-        }
+        self.put(op.into_buffer());
     }
 
     /// Storage answered.
@@ -157,8 +154,14 @@ impl Session {
             .tasks
             .get_mut(id)
             .expect("a task stays until its last ticket is answered");
-        assert!(task.tickets > 0, "a ticket is answered once");
+        assert!(task.tickets > 0, "a ticket ends once");
+        if completion.stage == Stage::Overdue {
+            return self.on_overdue(id, completion, units, out);
+        }
         task.tickets -= 1;
+        if completion.stage == Stage::Late {
+            task.overdue -= 1;
+        }
         let (unit, generation) = (task.unit, task.generation);
         let aborted = task.aborted;
         let ended = unit
@@ -174,6 +177,10 @@ impl Session {
                 true => self.bury(id),
             };
         }
+        if completion.stage == Stage::Late {
+            // Answered then; whatever came of it is no news to anyone.
+            return;
+        }
         if let Err(fault) = completion.outcome {
             self.report(id, fault, out);
         }
@@ -185,6 +192,48 @@ impl Session {
                 self.on_flushed(id, answered, completion.outcome, out);
             }
             Some(Work::Discard { .. } | Work::Ended) | None => self.put(completion.buffer),
+        }
+    }
+
+    /// Storage gave up waiting for an operation that may still land. The initiator is told now; the
+    /// ticket stays in flight, so that nothing is called complete before it has ended.
+    fn on_overdue<U: Units>(
+        &mut self,
+        id: TaskId,
+        completion: Completion,
+        units: &mut U,
+        out: &mut Actions,
+    ) {
+        self.put(completion.buffer);
+        let Some(task) = self.tasks.get_mut(id) else {
+            return;
+        };
+        task.overdue += 1;
+        if task.aborted {
+            return;
+        }
+        let current = task
+            .unit
+            .and_then(|unit| units.with(unit, |unit| unit.generation()));
+        if task.generation != current {
+            return self.abort_task(id);
+        }
+        let fault = Fault::TimedOut;
+        self.report(id, fault, out);
+        match self.tasks.get_mut(id).map(|task| &mut task.work) {
+            Some(Work::Write(write)) => {
+                write.fail_with(Verdict::of_fault(fault, true));
+                self.advance_write(id, units, out);
+            }
+            // They change nothing, so storage ends them in time; should it not, the same holds.
+            Some(Work::Read(read)) => {
+                let (sent, pdus) = (read.sent, read.data_sn);
+                self.answer(id, Verdict::of_fault(fault, false), sent, pdus, out);
+            }
+            Some(Work::Flush { answered: false }) => {
+                self.answer(id, Verdict::of_fault(fault, true), 0, 0, out);
+            }
+            Some(Work::Flush { answered: true } | Work::Discard { .. } | Work::Ended) | None => {}
         }
     }
 
@@ -292,7 +341,7 @@ impl Session {
         }
     }
 
-    /// The status of a task, which ends with it.
+    /// The status of a task, which ends with it, or drains where storage may still land something.
     fn answer(
         &mut self,
         id: TaskId,
@@ -306,7 +355,10 @@ impl Session {
         };
         let (conn, itt) = (task.conn, task.itt);
         let residual = Residual::of(task.edtl, available);
-        self.remove_task(id);
+        match task.overdue {
+            0 => self.remove_task(id),
+            _ => self.tasks.retire(id),
+        }
         self.send_status(conn, itt, verdict, residual, data_pdus, out);
     }
 

@@ -74,7 +74,12 @@ impl Session {
     /// RFC 7143 11.5.5: a task that is there is aborted; one that may still come is aborted in
     /// advance; any other does not exist.
     fn abort_one(&mut self, conn: ConnId, request: &TaskManagementRequest, out: &mut Actions) {
-        let found = self.tasks.find(request.rtt).filter(|id| {
+        // One that was answered while storage may still land it is there as well.
+        let (named, draining) = (
+            self.tasks.find(request.rtt),
+            self.tasks.draining(request.rtt),
+        );
+        let found = named.or(draining).filter(|id| {
             self.tasks
                 .get(*id)
                 .is_some_and(|task| task.lun == request.lun)

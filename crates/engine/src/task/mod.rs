@@ -33,6 +33,8 @@ pub(crate) struct Task {
     pub(crate) work: Work,
     /// Storage operations in flight.
     pub(crate) tickets: u32,
+    /// Those of them that storage gave up waiting for, and that may still land.
+    pub(crate) overdue: u32,
     /// Nobody is to be answered any more; it only waits for its tickets, and for data it asked for.
     pub(crate) aborted: bool,
     /// No longer counts against the command window.
@@ -191,11 +193,34 @@ impl Tasks {
         let (_, task) = self.slots[id.slot()].take()?;
         self.free.push(id.slot());
         match task.immediate {
+            _ if task.released => {}
             true => self.immediate -= 1,
-            false if task.released => {}
             false => self.windowed -= 1,
         }
         Some(task)
+    }
+
+    /// The task is answered and only drains: its initiator tag and its place among the commands in
+    /// progress are free.
+    pub(crate) fn retire(&mut self, id: TaskId) {
+        self.forget_name(id);
+        let Some(task) = self.get_mut(id) else {
+            return;
+        };
+        task.aborted = true;
+        task.work = Work::Ended;
+        let (immediate, released) = (task.immediate, std::mem::replace(&mut task.released, true));
+        match immediate {
+            _ if released => {}
+            true => self.immediate -= 1,
+            false => self.windowed -= 1,
+        }
+    }
+
+    /// A task of that tag that storage is not done with, though its initiator no longer waits.
+    pub(crate) fn draining(&self, itt: Itt) -> Option<TaskId> {
+        let drains = |(_, task): &(TaskId, &Task)| task.aborted && task.itt == itt;
+        self.iter().find(drains).map(|(id, _)| id)
     }
 
     /// The task's place in the command window is free already: its status is about to be sent.

@@ -5,6 +5,7 @@
 mod hostile;
 mod liveness;
 mod login;
+mod overdue;
 mod play;
 mod reinstatement;
 mod task_management;

@@ -580,6 +580,8 @@ impl Play {
             "go" => self.world.hold = false,
             "ok" => self.world.answer(words.u32("nth", 0) as usize, Ok(())),
             "fail" => self.world.answer(0, Err(fault(words.all()[0]))),
+            "late" => self.world.give_up(),
+            "lands" => self.world.land(),
             "has" => assert_eq!(self.world.held_count(), words.u32("tickets", 0) as usize),
             "fill" => {
                 let image = self.world.disks.bytes(unit, start, len);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use block::{BlockSize, Caps, Completion, Fault, Op, Slice, Ticket};
+use block::{BlockSize, Caps, Completion, Fault, Op, Slice, Stead, Thin, Ticket};
 use engine::{
     Action, Actions, Body, ConnId, Handover, Input, Login, Moment, Node, NodeConfig, Session,
     SessionId, ToLogin, ToNode, ToSession, UnitId, Units,
@@ -117,6 +117,8 @@ pub(crate) struct World {
     gone: BTreeMap<ConnId, Wire>,
     mail: BTreeMap<(Entity, Entity), VecDeque<Mail>>,
     held: VecDeque<Held>,
+    /// Tickets that storage gave up waiting for.
+    late: VecDeque<Held>,
 }
 
 /// What the world can do next.
@@ -151,6 +153,7 @@ impl World {
             gone: BTreeMap::new(),
             mail: BTreeMap::new(),
             held: VecDeque::new(),
+            late: VecDeque::new(),
         }
     }
 
@@ -426,33 +429,50 @@ impl World {
     }
 
     fn complete(&mut self, place: usize, outcome: Result<(), Fault>) {
-        let held = self.held.remove(place).expect("a ticket");
-        let buffer = match held.op {
-            Op::Read { at, mut buffer } => {
-                let at = at as usize;
+        let mut held = self.held.remove(place).expect("a ticket");
+        self.perform(&mut held, outcome);
+        let completion = Completion::of(held.ticket, held.op, outcome);
+        self.tell_session(held.session, Input::Completed(completion));
+    }
+
+    fn perform(&mut self, held: &mut Held, outcome: Result<(), Fault>) {
+        match &mut held.op {
+            Op::Read { at, buffer } => {
+                let at = *at as usize;
                 let len = buffer.len();
                 assert!(len > 0 && len.is_multiple_of(512) && at.is_multiple_of(512));
                 let image = self.disks.bytes(held.unit, at, len);
                 buffer.bytes_mut().copy_from_slice(image);
-                Some(buffer)
             }
             Op::Write { at, buffer, .. } => {
-                let at = at as usize;
+                let at = *at as usize;
                 assert!(!buffer.is_empty() && buffer.len().is_multiple_of(512));
                 assert!(at.is_multiple_of(512));
                 if outcome.is_ok() {
                     let image = self.disks.bytes(held.unit, at, buffer.len());
                     image.copy_from_slice(buffer.bytes());
                 }
-                Some(buffer)
             }
-            Op::Flush => None,
-        };
-        let completion = Completion {
-            ticket: held.ticket,
-            outcome,
-            buffer,
-        };
+            Op::Flush => {}
+            other => panic!("no command asks for {other:?} yet"),
+        }
+    }
+
+    /// The oldest ticket passes its deadline, with memory in place of its own.
+    pub(crate) fn give_up(&mut self) {
+        let held = self.held.pop_front().expect("a ticket");
+        let stead = held.op.buffer().map(|buffer| buffer.stead());
+        let completion = Completion::overdue(held.ticket, stead.map(Stead::buffer));
+        let session = held.session;
+        self.late.push_back(held);
+        self.tell_session(session, Input::Completed(completion));
+    }
+
+    /// The oldest ticket that was given up ends after all.
+    pub(crate) fn land(&mut self) {
+        let mut held = self.late.pop_front().expect("one was given up");
+        self.perform(&mut held, Ok(()));
+        let completion = Completion::late(held.ticket, Ok(()));
         self.tell_session(held.session, Input::Completed(completion));
     }
 
@@ -627,6 +647,9 @@ impl World {
         for conn in conns {
             self.lose(conn);
         }
+        while !self.late.is_empty() {
+            self.land();
+        }
         self.settle();
         // Longer than any session may be retained.
         self.pass(Duration::from_secs(4000));
@@ -658,6 +681,7 @@ fn unit(id: UnitId) -> Unit {
         physical_bytes: 4096,
         read_only: false,
         volatile_cache: true,
+        thin: Thin::default(),
     };
     Unit::new(identity, caps)
 }

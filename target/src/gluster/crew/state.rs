@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use block::{Completion, Fault, Op, Span, Stead, Ticket};
+use block::{Completion, Fault, Op, Span, Stage, Stead, Ticket};
 use engine::Moment;
 
 use crate::inbox::Completions;
-use crate::store::completion;
 
 /// A ticket that is to be answered, and where.
 pub(super) struct Promise {
@@ -24,34 +23,60 @@ impl Promise {
     }
 
     fn keep(self, op: Op, outcome: Result<(), Fault>) {
-        self.reply.post(completion(self.ticket, op, outcome));
+        self.reply.post(Completion::of(self.ticket, op, outcome));
     }
 
-    /// Answers while the operation's own buffer is still in use.
-    fn keep_without(self, stead: Option<Stead>, outcome: Result<(), Fault>) {
-        self.reply.post(Completion {
-            ticket: self.ticket,
-            outcome,
-            buffer: stead.map(Stead::buffer),
-        });
+    /// Answers while the operation's own buffer is still in use. One that can still change bytes
+    /// has a second promise to keep.
+    fn give_up(self, stead: Option<Stead>, changes: bool) -> Option<Self> {
+        let mut answer = Completion::overdue(self.ticket, stead.map(Stead::buffer));
+        if !changes {
+            answer.outcome = Err(Fault::Unreachable);
+            answer.stage = Stage::Only;
+        }
+        self.reply.post(answer);
+        changes.then_some(self)
+    }
+
+    /// Nothing of it can land any more.
+    fn keep_late(self, outcome: Result<(), Fault>) {
+        self.reply.post(Completion::late(self.ticket, outcome));
     }
 }
 
-/// An operation no thread has taken yet.
+/// An operation that waits for a thread.
 pub(super) struct Waiting {
     pub(super) deadline: Moment,
     pub(super) op: Op,
     pub(super) promise: Promise,
+    /// The number of its first call, where storage was away for that.
+    first: Option<u64>,
+}
+
+impl Waiting {
+    pub(super) fn new(deadline: Moment, op: Op, promise: Promise) -> Self {
+        Self {
+            deadline,
+            op,
+            promise,
+            first: None,
+        }
+    }
 }
 
 /// A call under way.
 struct Call {
     deadline: Moment,
-    /// Gone once the deadline has passed: the call is overdue.
+    /// Of one that is overdue, the second one: that it will be told of its end.
     promise: Option<Promise>,
+    overdue: bool,
     stead: Option<Stead>,
     /// The bytes it may change.
     writes: Option<Span>,
+    first: Option<u64>,
+    /// Another change to these bytes was under way at the same time: tried again it could undo that
+    /// one after it was seen.
+    crossed: bool,
 }
 
 #[derive(Default)]
@@ -59,6 +84,10 @@ pub(super) struct State {
     pub(super) waiting: VecDeque<Waiting>,
     /// Came back because storage is away; called for again with the next tick.
     held: Vec<Waiting>,
+    /// Bytes whose change was tried, in vain as far as we know, and will be tried again, with the
+    /// number of the first call. Nobody else may look at them or change them in between: they would
+    /// see the change come and go.
+    contested: Vec<(u64, Span)>,
     /// By number, in the order they began.
     calls: BTreeMap<u64, Call>,
     begun: u64,
@@ -96,6 +125,12 @@ impl State {
         self.threads
     }
 
+    /// Calls under way.
+    #[cfg(test)]
+    pub(super) fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
     pub(super) fn left(&mut self) {
         self.threads -= 1;
     }
@@ -108,38 +143,72 @@ impl State {
             && self.threads == self.overdue
     }
 
-    /// The next operation to call for. What overlaps a write in limbo is refused: its bytes can
-    /// still change.
-    pub(super) fn begin(&mut self) -> Option<(u64, Op)> {
-        while let Some(Waiting {
-            deadline,
-            op,
-            promise,
-        }) = self.waiting.pop_front()
-        {
-            let (span, writes) = span(&op);
+    /// The next operation to call for, with its deadline. What overlaps a write in limbo is refused:
+    /// its bytes can still change.
+    pub(super) fn begin(&mut self) -> Option<(u64, Op, Moment)> {
+        while let Some(waiting) = self.waiting.pop_front() {
+            let span = waiting.op.span();
             if span.is_some_and(|span| self.in_limbo(span)) {
+                let Waiting { op, promise, .. } = waiting;
+                self.settle(waiting.first);
                 promise.keep(op, Err(Fault::Unreachable));
                 continue;
             }
+            if span.is_some_and(|span| self.is_contested(span, waiting.first)) {
+                self.held.push(waiting);
+                continue;
+            }
+            let Waiting {
+                deadline,
+                op,
+                promise,
+                first,
+            } = waiting;
+            let writes = span.filter(|_| op.changes());
             let call = Call {
                 deadline,
                 promise: Some(promise),
-                stead: stead(&op),
-                writes: span.filter(|_| writes),
+                overdue: false,
+                stead: op.buffer().map(|buffer| buffer.stead()),
+                writes,
+                first,
+                crossed: writes.is_some_and(|span| self.crosses(span)),
             };
             self.begun += 1;
             self.calls.insert(self.begun, call);
-            return Some((self.begun, op));
+            return Some((self.begun, op, deadline));
         }
         None
     }
 
     fn in_limbo(&self, span: Span) -> bool {
-        self.overdue > 0
-            && self.calls.values().any(|call| {
-                call.promise.is_none() && call.writes.is_some_and(|writes| writes.overlaps(span))
-            })
+        let late = |call: &Call| call.overdue && call.writes.is_some_and(|w| w.overlaps(span));
+        self.overdue > 0 && self.calls.values().any(late)
+    }
+
+    /// Whether others have to try again first. Of two that cross, the older one does.
+    fn is_contested(&self, span: Span, first: Option<u64>) -> bool {
+        let earlier = |number: u64| first.is_none_or(|first| number < first);
+        let mut contested = self.contested.iter();
+        contested.any(|(number, other)| earlier(*number) && other.overlaps(span))
+    }
+
+    /// Whether another change to these bytes is under way; that one is told.
+    fn crosses(&mut self, span: Span) -> bool {
+        let mut crosses = false;
+        for call in self.calls.values_mut() {
+            if call.writes.is_some_and(|writes| writes.overlaps(span)) {
+                (call.crossed, crosses) = (true, true);
+            }
+        }
+        crosses
+    }
+
+    /// An operation is answered: nobody has to wait for its next try any more.
+    fn settle(&mut self, first: Option<u64>) {
+        let Some(first) = first else { return };
+        self.contested.retain(|(number, _)| *number != first);
+        self.waiting.extend(self.held.drain(..));
     }
 
     /// A call came back, in time or not. Where storage is away it is held: bricks that come back
@@ -148,18 +217,29 @@ impl State {
         let Some(call) = self.calls.remove(&number) else {
             return;
         };
-        match call.promise {
-            Some(promise) if outcome == Err(Fault::Unreachable) => self.held.push(Waiting {
+        if call.overdue {
+            self.overdue -= 1;
+            tracing::warn!("a storage call came back after its deadline: {outcome:?}");
+            if let Some(promise) = call.promise {
+                promise.keep_late(outcome);
+            }
+            return self.settle(call.first);
+        }
+        let Some(promise) = call.promise else { return };
+        if outcome == Err(Fault::Unreachable) && !call.crossed {
+            let first = call.first.unwrap_or(number);
+            if let (Some(span), None) = (call.writes, call.first) {
+                self.contested.push((first, span));
+            }
+            return self.held.push(Waiting {
                 deadline: call.deadline,
                 op,
                 promise,
-            }),
-            Some(promise) => promise.keep(op, outcome),
-            None => {
-                self.overdue -= 1;
-                tracing::warn!("a storage call came back after its deadline: {outcome:?}");
-            }
+                first: Some(first),
+            });
         }
+        promise.keep(op, outcome);
+        self.settle(call.first);
     }
 
     /// Answers everything whose deadline has passed at `now`, and lets what was held wait again.
@@ -167,16 +247,22 @@ impl State {
         let all = self.waiting.drain(..).chain(self.held.drain(..));
         let (due, rest): (Vec<_>, Vec<_>) = all.partition(|each| each.deadline <= now);
         self.waiting = rest.into();
-        for Waiting { op, promise, .. } in due {
+        for Waiting {
+            op, promise, first, ..
+        } in due
+        {
             // Not begun, or ended by storage itself: nothing of it can land any more.
             promise.keep(op, Err(Fault::Unreachable));
+            self.settle(first);
         }
         let before = self.overdue;
         for call in self.calls.values_mut() {
             if call.deadline <= now
+                && !call.overdue
                 && let Some(promise) = call.promise.take()
             {
-                promise.keep_without(call.stead.take(), Err(Fault::TimedOut));
+                call.promise = promise.give_up(call.stead.take(), call.writes.is_some());
+                call.overdue = true;
                 self.overdue += 1;
             }
         }
@@ -184,27 +270,5 @@ impl State {
             let (overdue, calls) = (self.overdue, self.calls.len());
             tracing::warn!("storage calls overdue: {overdue}, of {calls} under way");
         }
-    }
-}
-
-/// The bytes an operation is about, and whether it may change them.
-fn span(op: &Op) -> (Option<Span>, bool) {
-    let span = |at: u64, len: usize| {
-        Some(Span {
-            at,
-            len: len as u64,
-        })
-    };
-    match op {
-        Op::Read { at, buffer } => (span(*at, buffer.len()), false),
-        Op::Write { at, buffer, .. } => (span(*at, buffer.len()), true),
-        Op::Flush => (None, false),
-    }
-}
-
-fn stead(op: &Op) -> Option<Stead> {
-    match op {
-        Op::Read { buffer, .. } | Op::Write { buffer, .. } => Some(buffer.stead()),
-        Op::Flush => None,
     }
 }

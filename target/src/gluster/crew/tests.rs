@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
-use block::Buffer;
+use block::{Buffer, Stage};
 
 use super::*;
 
@@ -29,7 +29,7 @@ struct Storage {
 }
 
 impl Work for Storage {
-    fn perform(&self, op: &mut Op) -> Result<(), Fault> {
+    fn perform(&self, op: &mut Op, _: Deadline) -> Result<(), Fault> {
         if let Op::Read { at: HANGS, .. } | Op::Write { at: HANGS, .. } = op {
             // The test has ended, and with it what it waits for.
             self.gate
@@ -103,6 +103,14 @@ impl Bench {
         refused.unwrap_or_else(|| self.answers(1).remove(0)).outcome
     }
 
+    /// Lets one hanging write go, and waits for its end.
+    fn lands(&mut self) {
+        self.gate.send(()).expect("it waits");
+        let end = self.answers(1).remove(0);
+        assert_eq!((end.stage, end.outcome), (Stage::Late, Ok(())));
+        assert!(end.buffer.is_none(), "it was given back before");
+    }
+
     /// Waits until `count` operations came back from storage.
     fn performed(&self, count: usize) {
         let end = Instant::now() + PATIENCE;
@@ -159,7 +167,8 @@ fn what_hangs_is_answered_in_time_with_memory_of_the_same_size() {
     let mut bench = Bench::new(LIMITS);
     bench.submit(read(HANGS));
     let answer = bench.answers(1).remove(0);
-    assert_eq!(answer.outcome, Err(Fault::TimedOut));
+    assert_eq!(answer.outcome, Err(Fault::Unreachable));
+    assert!(answer.ends_ticket(), "a read changes nothing, however late");
     assert_eq!(answer.buffer.map(|buffer| buffer.len()), Some(4096));
     assert_eq!(bench.outcome(read(0)), Ok(()), "another thread took over");
     bench.gate.send(()).expect("it waits");
@@ -181,8 +190,7 @@ fn a_late_write_keeps_its_blocks_until_it_can_no_longer_land() {
     assert_eq!(bench.outcome(before), Err(Fault::Unreachable));
     assert_eq!(bench.outcome(write(HANGS - 4096)), Ok(()));
     assert_eq!(bench.outcome(write(HANGS + 4096)), Ok(()));
-    bench.gate.send(()).expect("it waits");
-    bench.performed(3);
+    bench.lands();
     bench
         .gate
         .send(())
@@ -217,11 +225,15 @@ fn what_waits_too_long_for_a_thread_was_never_begun() {
         overdue_max: 1,
         ..LIMITS
     });
-    bench.submit(read(HANGS));
+    bench.submit(write(HANGS));
     bench.submit(write(0));
-    let outcomes: Vec<_> = bench.answers(2).iter().map(|done| done.outcome).collect();
-    assert!(outcomes.contains(&Err(Fault::TimedOut)));
-    assert!(outcomes.contains(&Err(Fault::Unreachable)), "{outcomes:?}");
+    let answers = bench.answers(2);
+    let begun: Vec<_> = answers
+        .iter()
+        .map(|done| (done.ticket.0, done.stage))
+        .collect();
+    assert!(begun.contains(&(1, Stage::Overdue)), "{begun:?}");
+    assert!(begun.contains(&(2, Stage::Only)), "{begun:?}");
 }
 
 #[test]
@@ -260,4 +272,56 @@ fn a_call_that_hangs_does_not_keep_a_crew_from_closing() {
     bench.crew.close();
     assert_eq!(bench.answers(1)[0].outcome, Err(Fault::TimedOut));
     assert_eq!(Arc::strong_count(&bench.storage), 2, "the call has it");
+    bench.lands();
+}
+
+/// A write that met no storage is tried again: until it is answered, nobody sees its bytes or puts
+/// others in their place.
+#[test]
+fn what_will_be_tried_again_keeps_its_blocks() {
+    let mut bench = Bench::new(Limits {
+        deadline: PATIENCE,
+        tick: Duration::from_millis(50),
+        ..LIMITS
+    });
+    bench.storage.away.store(1, Ordering::SeqCst);
+    bench.submit(write(AWAY));
+    let end = Instant::now() + PATIENCE;
+    while bench.storage.performed.load(Ordering::SeqCst) == 0 {
+        assert!(Instant::now() < end, "it was not tried");
+    }
+    let overlapping = Op::Write {
+        at: AWAY - 4096,
+        buffer: Buffer::zeroed(8192),
+        durable: false,
+    };
+    bench.submit(overlapping);
+    bench.submit(write(0));
+    let order: Vec<_> = bench.answers(3).iter().map(|done| done.ticket.0).collect();
+    let place = |ticket| order.iter().position(|each| *each == ticket);
+    assert!(place(1) < place(2), "{order:?}");
+    assert_eq!(place(3), Some(0), "others go on: {order:?}");
+}
+
+/// Of two writes to the same blocks under way at a time, neither may come again after the other.
+#[test]
+fn what_crossed_another_write_is_not_tried_again() {
+    let mut bench = Bench::new(Limits {
+        deadline: PATIENCE,
+        ..LIMITS
+    });
+    let over_both = Op::Write {
+        at: HANGS,
+        buffer: Buffer::zeroed((AWAY - HANGS) as usize + 4096),
+        durable: false,
+    };
+    bench.submit(over_both);
+    let end = Instant::now() + PATIENCE;
+    while bench.crew.hands.shared.lock().calls() == 0 {
+        assert!(Instant::now() < end, "it was not begun");
+    }
+    bench.storage.away.store(1, Ordering::SeqCst);
+    assert_eq!(bench.outcome(write(AWAY)), Err(Fault::Unreachable));
+    bench.gate.send(()).expect("it waits");
+    assert_eq!(bench.answers(1)[0].outcome, Ok(()));
 }

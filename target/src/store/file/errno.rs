@@ -20,7 +20,6 @@ pub(super) fn fault(why: &io::Error, write: bool) -> Fault {
         Errno::NOSPC | Errno::DQUOT => Fault::NoSpace,
         Errno::ROFS | Errno::ACCESS | Errno::PERM => Fault::ReadOnly,
         Errno::NOENT | Errno::STALE | Errno::NODEV | Errno::NXIO | Errno::BADF => Fault::Gone,
-        Errno::TIMEDOUT => Fault::TimedOut,
         Errno::AGAIN
         | Errno::INTR
         | Errno::BUSY
@@ -34,7 +33,8 @@ pub(super) fn fault(why: &io::Error, write: bool) -> Fault {
         | Errno::HOSTUNREACH
         | Errno::NETDOWN
         | Errno::NETUNREACH
-        | Errno::SHUTDOWN => Fault::Unreachable,
+        | Errno::SHUTDOWN
+        | Errno::TIMEDOUT => Fault::Unreachable,
         Errno::FBIG => Fault::OutOfRange,
         _ => medium,
     }
@@ -54,7 +54,7 @@ mod tests {
             (Errno::ROFS, true, Fault::ReadOnly),
             (Errno::STALE, false, Fault::Gone),
             (Errno::NOTCONN, true, Fault::Unreachable),
-            (Errno::TIMEDOUT, true, Fault::TimedOut),
+            (Errno::TIMEDOUT, true, Fault::Unreachable),
         ];
         for (errno, write, expected) in cases {
             assert_eq!(fault(&errno.into(), write), expected, "{errno:?}");

@@ -9,6 +9,7 @@ const SETTINGS: Settings = Settings {
     block_size: BlockSize::B512,
     read_only: false,
     volatile_cache: false,
+    storage_timeout: Duration::from_secs(20),
 };
 const SIZE: u64 = 8 << 20;
 
@@ -22,9 +23,12 @@ fn open(folder: &TempDir, create_bytes: Option<u64>) -> Result<FileStore, OpenEr
 
 /// Submits a batch and waits for all its answers, at once or later, by ticket.
 fn run(store: &FileStore, ops: Vec<Op>) -> Vec<Completion> {
+    run_batch(store, (0..).map(Ticket).zip(ops).collect())
+}
+
+fn run_batch(store: &FileStore, mut batch: Vec<(Ticket, Op)>) -> Vec<Completion> {
     let reply = Arc::new(Completions::default());
-    let count = ops.len();
-    let mut batch: Vec<_> = (0..).map(Ticket).zip(ops).collect();
+    let count = batch.len();
     let mut done = Vec::new();
     store.submit(&mut batch, &mut done, &reply);
     assert!(batch.is_empty());
@@ -223,4 +227,53 @@ fn the_queue_drains_before_the_image_closes() {
     reply.take(&mut done);
     assert_eq!(done.len(), 200);
     assert!(done.iter().all(|completion| completion.outcome.is_ok()));
+}
+
+#[test]
+fn it_keeps_the_contract() {
+    for volatile_cache in [false, true] {
+        for block_size in [BlockSize::B512, BlockSize::B4096] {
+            let (folder, settings) = (
+                folder(),
+                Settings {
+                    block_size,
+                    volatile_cache,
+                    ..SETTINGS
+                },
+            );
+            let path = folder.path().join("disk.img");
+            let store = FileStore::open(&path, Some(SIZE), &settings).expect("made");
+            block::contract::check(&mut block::contract::Subject {
+                caps: store.caps(),
+                run: &mut |batch| run_batch(&store, batch),
+            });
+        }
+    }
+}
+
+/// What unmapping is for.
+#[test]
+fn what_is_unmapped_takes_no_space() {
+    let folder = folder();
+    let store = open(&folder, Some(SIZE)).expect("made");
+    let allocated = || match run(&store, vec![Op::Space { found: None }]).remove(0).found {
+        block::Found::Space(space) => space.allocated.expect("files know"),
+        other => panic!("{other:?}"),
+    };
+    run(
+        &store,
+        vec![write(0, 1 << 20, 7, true), write(1 << 20, 1 << 20, 7, true)],
+    );
+    let full = allocated();
+    assert!(full >= 2 << 20, "{full}");
+    let span = block::Span {
+        at: 0,
+        len: 1 << 20,
+    };
+    let op = Op::Unmap {
+        span,
+        durable: true,
+    };
+    assert_eq!(run(&store, vec![op])[0].outcome, Ok(()));
+    assert!(allocated() <= full - (1 << 20));
 }
