@@ -227,8 +227,15 @@ impl Brick {
         self.medium.set_len(file, size)
     }
 
-    /// Makes everything the file's cache holds durable.
+    /// Makes everything the file's cache holds durable, unless this brick only says so.
     pub(crate) fn sync(&mut self, file: Ino, desk: &mut Desk<'_>) -> Result<(), Errno> {
+        match desk.settings.sync {
+            true => self.make_durable(file, desk),
+            false => Ok(()),
+        }
+    }
+
+    fn make_durable(&mut self, file: Ino, desk: &mut Desk<'_>) -> Result<(), Errno> {
         let cached = self.files.get_mut(&file).ok_or(Errno::ESTALE)?;
         let pages = cached.dirty.len() as u64;
         for (page, content) in std::mem::take(&mut cached.dirty) {
@@ -282,7 +289,9 @@ impl Brick {
             .iter()
             .filter(|(_, cached)| !cached.dirty.is_empty() || cached.size != cached.stable_size);
         let dirty: Vec<Ino> = dirty.map(|(&file, _)| file).collect();
-        dirty.into_iter().try_for_each(|file| self.sync(file, desk))
+        dirty
+            .into_iter()
+            .try_for_each(|file| self.make_durable(file, desk))
     }
 
     /// The first byte at or after `at` that is data (or, `hole`, that is none); at most the size.
@@ -316,7 +325,7 @@ impl Brick {
             }
             page += 1;
         }
-        self.sync(file, desk)?;
+        self.make_durable(file, desk)?;
         self.stale.remove(&file);
         desk.trace.push(Event::Healed {
             brick: self.index,

@@ -30,6 +30,9 @@ pub struct Settings {
     pub frame_timeout: u64,
     /// Whether clients are told to drop O_DIRECT (`remote-dio`).
     pub remote_dio: bool,
+    /// Whether what is synced is durable; a brick without it lies about fsync and O_DSYNC alike, as
+    /// some disks do (`sync`).
+    pub sync: bool,
     /// Of 100 un-synced pages, how many a power cut loses whole (`lost`).
     pub lost_percent: u8,
     /// Of 100 un-synced pages, how many a power cut tears; the rest survives (`torn`).
@@ -51,6 +54,7 @@ impl Default for Settings {
             ping_timeout: 10,
             frame_timeout: 1800,
             remote_dio: false,
+            sync: true,
             lost_percent: 50,
             torn_percent: 25,
         }
@@ -103,6 +107,7 @@ impl Settings {
             "ping-timeout" => self.ping_timeout = number()?,
             "frame-timeout" => self.frame_timeout = number()?,
             "remote-dio" => self.remote_dio = switch()?,
+            "sync" => self.sync = switch()?,
             "lost" => self.lost_percent = percent()?,
             "torn" => self.torn_percent = percent()?,
             _ => return None,
@@ -124,7 +129,7 @@ mod tests {
     fn every_key_is_read_and_strangers_are_refused() {
         let text = "# a volume\nseed = 7\nreplica=3\ncapacity = 65536\nwrite-behind = off\n\
                     write-behind-window = 4096\nshard = 67108864\nzerofill = off\ndirect-alignment = 4096\n\
-                    quorum = none\nping-timeout = 42\nframe-timeout = 5\nremote-dio = on\nlost=100\ntorn=0\n";
+                    quorum = none\nping-timeout = 42\nframe-timeout = 5\nremote-dio = on\nsync = off\nlost=100\ntorn=0\n";
         let expected = Settings {
             seed: 7,
             bricks: 3,
@@ -138,6 +143,7 @@ mod tests {
             ping_timeout: 42,
             frame_timeout: 5,
             remote_dio: true,
+            sync: false,
             lost_percent: 100,
             torn_percent: 0,
         };

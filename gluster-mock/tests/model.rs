@@ -152,6 +152,21 @@ fn a_dsync_write_survives_and_a_sync_handle_needs_no_flag() {
 }
 
 #[test]
+fn a_brick_that_lies_about_syncs_loses_what_it_said_was_safe() {
+    let mut world = World::through("lost = 100\ntorn = 0\nsync = off");
+    world.write(0, &page(1), DSYNC).expect("a write");
+    world.sync().expect("a sync");
+    assert_eq!(world.read(0, PAGE), page(1));
+    world.cut();
+    assert_eq!(world.read(0, PAGE), []);
+    // Time heals it: without a power cut all of it gets there.
+    world.write(0, &page(2), DSYNC).expect("a write");
+    world.volume.settle().expect("time passes");
+    world.cut();
+    assert_eq!(world.read(0, PAGE), page(2));
+}
+
+#[test]
 fn a_sharded_volume_drops_dsync_behind_the_first_shard() {
     let mut world = World::through("lost = 100\ntorn = 0\nshard = 65536");
     world.write(0, &page(1), DSYNC).expect("a write");
