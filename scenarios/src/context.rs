@@ -4,7 +4,7 @@
 //! monitor and the recorder of this scenario.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use initiator_sim::{
     Conn, ConnError, ConnOptions, LoginCause, LoginError, LoginOptions, Observer, Session,
@@ -14,6 +14,8 @@ use iscsi::Lun;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::dut::{BLOCK_SIZE, DutError, LUN_BYTES};
+use crate::rig::{Rig, Setup, Workshop};
 use crate::scenario::Finding;
 
 /// The part of a device that one scenario plays on.
@@ -39,6 +41,8 @@ pub struct Ground {
     pub chap: Option<ChapTarget>,
     /// A target that lets only one initiator in.
     pub closed: Option<ClosedTarget>,
+    /// Where a device for this scenario alone is made.
+    pub workshop: Option<Workshop>,
 }
 
 /// A target that asks for CHAP.
@@ -75,6 +79,8 @@ struct Inner {
     id: &'static str,
     ground: Ground,
     observer: Arc<dyn Observer>,
+    /// Devices of this scenario alone, for as long as anybody may ask how they died.
+    rigs: Arc<Mutex<Vec<Rig>>>,
 }
 
 impl Context {
@@ -85,8 +91,60 @@ impl Context {
                 id,
                 ground,
                 observer,
+                rigs: Arc::default(),
             }),
         }
+    }
+
+    /// A device for this scenario alone, to cut off, kill and start again, and the context in which
+    /// it is the one that is played on.
+    ///
+    /// # Panics
+    /// In a scenario that declares none of [`crate::scenario::Need::Restart`],
+    /// [`crate::scenario::Need::PowerCut`] and [`crate::scenario::Need::Faults`].
+    pub async fn rig(&self, setup: Setup) -> Result<(Rig, Self), Finding> {
+        let workshop = self.inner.ground.workshop.clone();
+        let workshop = workshop.expect("the scenario declares what it needs a device for");
+        let target = self.target().to_owned();
+        let rig = workshop.make(self.inner.id, target, setup).await?;
+        let mut rigs = self
+            .inner
+            .rigs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        rigs.push(rig.clone());
+        let ground = Ground {
+            portal: rig.portal(),
+            lun: Lun::from_number(0),
+            blocks: LUN_BYTES / u64::from(BLOCK_SIZE),
+            block_size: BLOCK_SIZE,
+            chap: None,
+            closed: None,
+            workshop: None,
+            ..self.inner.ground.clone()
+        };
+        let inner = Inner {
+            id: self.inner.id,
+            ground,
+            observer: Arc::clone(&self.inner.observer),
+            rigs: Arc::clone(&self.inner.rigs),
+        };
+        Ok((
+            rig,
+            Self {
+                inner: Arc::new(inner),
+            },
+        ))
+    }
+
+    /// How a device of this scenario alone died, if one did that nobody killed.
+    pub fn rig_death(&self) -> Option<String> {
+        let rigs = self
+            .inner
+            .rigs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        rigs.iter().find_map(Rig::death)
     }
 
     /// The portal of the device.
@@ -219,6 +277,15 @@ fn broken_off(error: &ConnError, text: String) -> Finding {
 impl From<ConnError> for Finding {
     fn from(error: ConnError) -> Self {
         broken_off(&error, error.to_string())
+    }
+}
+
+impl From<DutError> for Finding {
+    fn from(error: DutError) -> Self {
+        Self::fail(
+            "a device that can be started, killed and put under faults",
+            error,
+        )
     }
 }
 

@@ -31,8 +31,12 @@ impl FakeVolume {
     /// Makes an empty volume with these settings, one `key = value` a line; builds the fake on the
     /// first call.
     pub fn new(settings: &str) -> Result<Self, DutError> {
-        let object = binaries::fake()?;
-        Self::make(&object, settings).map_err(DutError::io("make a fake volume"))
+        Self::of(&binaries::fake()?, settings)
+    }
+
+    /// The same with a shared object that is there.
+    pub fn of(object: &Path, settings: &str) -> Result<Self, DutError> {
+        Self::make(object, settings).map_err(DutError::io("make a fake volume"))
     }
 
     fn make(object: &Path, settings: &str) -> io::Result<Self> {
@@ -42,6 +46,8 @@ impl FakeVolume {
         fs::create_dir_all(volume.path())?;
         fs::write(volume.path().join("settings"), settings)?;
         fs::create_dir(volume.library())?;
+        // A link is looked up from its own folder.
+        let object = fs::canonicalize(object)?;
         symlink(object, volume.library().join("libgfapi.so.0"))?;
         Ok(volume)
     }

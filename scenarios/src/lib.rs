@@ -6,7 +6,8 @@
 //!   [`report`] what remains.
 //! - [`monitor`] watches every conversation for what no scenario asks about, [`record`] keeps it.
 //! - [`binaries`] builds the programs under test, [`server`] starts them for witnesses and benches,
-//!   [`contest`] measures them, [`fake`] is a volume they find their images on.
+//!   [`contest`] measures them, [`fake`] is a volume they find their images on, [`mod@rig`] a device
+//!   that one scenario may kill.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -21,6 +22,7 @@ pub mod monitor;
 mod process;
 pub mod record;
 pub mod report;
+pub mod rig;
 pub mod runner;
 pub mod scenario;
 pub mod server;

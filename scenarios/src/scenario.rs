@@ -53,6 +53,13 @@ pub enum Need {
     Destructive,
     /// A LUN that nothing else touches and that has room for 8 MiB.
     EightMebibytes,
+    /// A device of the scenario's own that can be killed and started again, on storage that
+    /// outlives it ([`Context::rig`]).
+    Restart,
+    /// The same, and killing it is a power cut: what was not synced is gone.
+    PowerCut,
+    /// The same, and its storage fails, stalls and hangs by plan ([`crate::rig::Rig::plan`]).
+    Faults,
 }
 
 /// Why a scenario did not simply pass.

@@ -1,13 +1,19 @@
 //! The unmodified `glintd` on the fake Gluster, through libgfapi's C ABI.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use initiator_sim::{LoginOptions, Session};
 use iscsi::Lun;
 use scenarios::binaries;
+use scenarios::catalogue;
+use scenarios::dut::{ProcessDut, Store};
 use scenarios::fake::FakeVolume;
+use scenarios::runner::{Device, Played, run};
+use scenarios::scenario::Scenario;
 use scenarios::server::{Server, TARGET};
+use scenarios::verdict::Verdict;
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -40,4 +46,53 @@ async fn what_was_written_through_outlives_a_power_cut() {
     assert_eq!(read.data, [0x5a; 4096]);
     session.logout().await.expect("logout");
     server.terminate(Duration::from_secs(5)).expect("SIGTERM");
+}
+
+/// Scenarios that a disk must fail whose bricks only say that they synced.
+const DURABLE: [&str; 15] = [
+    "durability.synchronize-cache-10",
+    "durability.synchronize-cache-10.range",
+    "durability.synchronize-cache-10.to-the-end",
+    "durability.synchronize-cache-16",
+    "durability.synchronize-cache.other-session",
+    "durability.synchronize-cache.immediate",
+    "durability.fua.write-10",
+    "durability.fua.write-16",
+    "durability.write-through",
+    "durability.write-through.data-modes",
+    "durability.write-back.old-or-new",
+    "restart.killed",
+    "restart.stopped",
+    "storage.flush-fails",
+    "storage.quorum",
+];
+
+/// The durability scenarios can fail: on a volume that lies about every sync all of them do, and
+/// for what was lost, not because anything else went wrong.
+#[test]
+fn a_volume_that_only_says_it_synced_fails_every_durability_scenario() {
+    let all = catalogue::all();
+    let durable: Vec<Scenario> = all
+        .into_iter()
+        .filter(|scenario| DURABLE.contains(&scenario.id))
+        .collect();
+    assert_eq!(durable.len(), DURABLE.len(), "an id is misspelt");
+    let folder = tempfile::tempdir().expect("a folder");
+    let dut = ProcessDut {
+        volume: "sync = off\n".to_owned(),
+        ..ProcessDut::on(Store::Fake, folder.path().join("log"))
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let _within = runtime.enter();
+    let device = Arc::new(Device::start(Box::new(dut), &durable).expect("glintd starts"));
+    let played = runtime.block_on(run(&device, &durable, 4, |_| ()));
+    for Played {
+        scenario, verdict, ..
+    } in played
+    {
+        let lost = matches!(&verdict, Verdict::Fail(contrast)
+            if contrast.expected.contains("what was written")
+                || contrast.expected.contains("as it was before or as it was written"));
+        assert!(lost, "{}: {verdict}", scenario.id);
+    }
 }

@@ -6,8 +6,10 @@ pub mod chap;
 pub mod data_out;
 pub mod digests;
 pub mod discovery;
+pub mod durability;
 mod exchange;
 pub mod framing;
+pub mod hung_tasks;
 pub mod identity;
 mod judge;
 pub mod keys;
@@ -17,9 +19,12 @@ pub mod numbering;
 pub mod read;
 pub mod reinstatement;
 pub mod residuals;
+pub mod restart;
 pub mod scsi;
 pub mod session;
 pub mod solicited;
+pub mod storage;
+mod survival;
 pub mod task_management;
 pub mod task_sets;
 pub mod terms;
@@ -28,7 +33,7 @@ pub mod write;
 use crate::scenario::Scenario;
 
 /// The families, in the order in which a session meets them.
-const FAMILIES: [fn() -> Vec<Scenario>; 21] = [
+const FAMILIES: [fn() -> Vec<Scenario>; 25] = [
     login::scenarios,
     admission::scenarios,
     reinstatement::scenarios,
@@ -50,6 +55,10 @@ const FAMILIES: [fn() -> Vec<Scenario>; 21] = [
     task_sets::scenarios,
     identity::scenarios,
     scsi::scenarios,
+    durability::scenarios,
+    restart::scenarios,
+    storage::scenarios,
+    hung_tasks::scenarios,
 ];
 
 /// All scenarios, in the order of their families.

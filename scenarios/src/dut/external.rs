@@ -76,6 +76,7 @@ impl Dut for ExternalDut {
             block_size: found.capacity.block_size,
             chap,
             closed: None,
+            workshop: None,
         };
         Ok(Box::new(External {
             capabilities,

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use target::{Server, ServerConfig};
-use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 use super::glintd::{capabilities, configuration};
+use super::store::Backing;
 use super::{Dut, DutError, Running, Store, ground};
 use crate::context::Ground;
 use crate::scenario::{Need, Scenario};
@@ -16,7 +16,8 @@ use crate::scenario::{Need, Scenario};
 /// `target::Server`, configured as `glintd` is.
 #[derive(Debug)]
 pub struct InProcessDut {
-    /// What the LUNs are kept in.
+    /// What the LUNs are kept in; not the fake, which a process finds only when it is started with
+    /// that in mind.
     pub store: Store,
 }
 
@@ -31,8 +32,13 @@ impl Dut for InProcessDut {
             why,
             log: String::new(),
         };
-        let folder = tempfile::tempdir().map_err(DutError::io("make a folder for LUNs"))?;
-        let text = configuration(scenarios, self.store, &folder);
+        if self.store == Store::Fake {
+            return Err(not_ready(
+                "in this process there is no fake Gluster".to_owned(),
+            ));
+        }
+        let backing = Backing::of(&self.store, None, "")?;
+        let text = configuration(scenarios, &backing);
         let config = ServerConfig::parse("the configuration made for the scenarios", &text)
             .map_err(|why| not_ready(why.to_string()))?;
         let server = Server::start(config).map_err(|why| not_ready(why.to_string()))?;
@@ -45,7 +51,7 @@ impl Dut for InProcessDut {
             server: Mutex::new(Some(server)),
             portal,
             capabilities: capabilities(),
-            _folder: folder,
+            _backing: backing,
         }))
     }
 }
@@ -55,8 +61,8 @@ struct InProcess {
     server: Mutex<Option<Server>>,
     portal: SocketAddr,
     capabilities: BTreeSet<Need>,
-    /// Holds the files of the LUNs.
-    _folder: TempDir,
+    /// Holds the LUNs.
+    _backing: Backing,
 }
 
 impl Running for InProcess {

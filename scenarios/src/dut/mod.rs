@@ -6,6 +6,7 @@ mod external;
 mod glintd;
 mod in_process;
 mod probe;
+mod store;
 mod tgt;
 
 use std::collections::BTreeSet;
@@ -13,8 +14,10 @@ use std::io;
 use std::net::SocketAddr;
 
 pub use external::ExternalDut;
-pub use glintd::{ProcessDut, Store};
+pub use glintd::ProcessDut;
 pub use in_process::InProcessDut;
+pub(crate) use store::Backing;
+pub use store::Store;
 pub use tgt::TgtDut;
 
 use iscsi::Lun;
@@ -23,8 +26,8 @@ use crate::context::{ChapTarget, ClosedTarget, Ground};
 use crate::scenario::{Need, Scenario};
 
 /// Bytes of every LUN we make.
-const LUN_BYTES: u64 = 64 << 20;
-const BLOCK_SIZE: u32 = 512;
+pub(crate) const LUN_BYTES: u64 = 64 << 20;
+pub(crate) const BLOCK_SIZE: u32 = 512;
 
 /// Names of targets and initiators begin with it.
 const NAMING_AUTHORITY: &str = "iqn.2026-11.org.glint";
@@ -159,5 +162,6 @@ fn ground(portal: SocketAddr, scenario: &Scenario, lun: u16) -> Ground {
         block_size: BLOCK_SIZE,
         chap: chap_target(scenario),
         closed: closed_target(scenario),
+        workshop: None,
     }
 }

@@ -83,7 +83,7 @@ struct BenchArguments {
 #[derive(Debug, clap::Args)]
 struct RunArguments {
     /// Play against a target that runs: `iscsi://[user%secret@]host[:port]/iqn.…/lun`
-    #[arg(long, value_name = "URL", conflicts_with_all = ["glintd", "store", "dut"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["glintd", "store", "fake", "dut"])]
     against: Option<IscsiUrl>,
     /// With --against: the LUN may be overwritten. Otherwise scenarios that write are skipped.
     #[arg(long, requires = "against")]
@@ -97,9 +97,13 @@ struct RunArguments {
     /// The glintd to start, instead of building one.
     #[arg(long, value_name = "PATH")]
     glintd: Option<PathBuf>,
-    /// What the LUNs of glintd are kept in.
-    #[arg(long, value_enum, default_value_t = Store::Mem)]
-    store: Store,
+    /// What the LUNs of glintd are kept in: mem, file, fake (a Gluster volume without Gluster), or
+    /// gluster://SERVER/VOLUME. Default: fake, mem with --dut in-process.
+    #[arg(long, value_name = "STORE")]
+    store: Option<Store>,
+    /// The shared object of the fake Gluster, instead of building it.
+    #[arg(long, value_name = "PATH")]
+    fake: Option<PathBuf>,
     /// Only scenarios whose id fits one of these: `login`, `read.*`, `*residual*`.
     #[arg(long, value_name = "GLOB", num_args = 1..)]
     only: Vec<String>,
@@ -251,6 +255,10 @@ fn start(arguments: &RunArguments) -> u8 {
     if arguments.list {
         return list(&scenarios);
     }
+    if let Some(why) = misfit(arguments) {
+        eprintln!("{why}");
+        return USAGE;
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -305,12 +313,47 @@ fn start(arguments: &RunArguments) -> u8 {
     }
 }
 
+/// Options that do not go together, beyond what the parser knows.
+fn misfit(arguments: &RunArguments) -> Option<String> {
+    let store = store(arguments);
+    let kept_elsewhere = "--store fake needs a process of its own: leave out --dut in-process, or \
+                          say --store mem or --store file";
+    match arguments.dut {
+        _ if arguments.against.is_some() => None,
+        Kind::Tgt if arguments.store.is_some() => {
+            Some("--store is about glintd; tgt keeps its LUNs in files".to_owned())
+        }
+        Kind::InProcess if store == Store::Fake => Some(kept_elsewhere.to_owned()),
+        _ if arguments.fake.is_some() && (store != Store::Fake || arguments.dut == Kind::Tgt) => {
+            Some("--fake goes with --store fake".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn store(arguments: &RunArguments) -> Store {
+    let default = match arguments.dut {
+        Kind::InProcess => Store::Mem,
+        Kind::Glintd | Kind::Tgt => Store::default(),
+    };
+    arguments.store.clone().unwrap_or(default)
+}
+
 fn waiting_for(arguments: &RunArguments) -> String {
-    let building = arguments.dut == Kind::Glintd && arguments.glintd.is_none();
-    match &arguments.against {
-        Some(url) => format!("asking {}:{} what it can do", url.host, url.port),
-        None if building => "building and starting glintd".to_owned(),
-        None => "starting the device".to_owned(),
+    if let Some(url) = &arguments.against {
+        return format!("asking {}:{} what it can do", url.host, url.port);
+    }
+    let ours = arguments.dut == Kind::Glintd;
+    let mut built = Vec::new();
+    if ours && arguments.glintd.is_none() {
+        built.push("glintd");
+    }
+    if ours && arguments.fake.is_none() && store(arguments) == Store::Fake {
+        built.push("the fake Gluster");
+    }
+    match built.as_slice() {
+        [] => "starting the device".to_owned(),
+        built => format!("building {}, starting glintd", built.join(" and ")),
     }
 }
 
@@ -333,11 +376,11 @@ fn dut(arguments: &RunArguments, folder: &Folder) -> Box<dyn Dut> {
     match arguments.dut {
         Kind::Glintd => Box::new(ProcessDut {
             program: arguments.glintd.clone(),
-            store: arguments.store,
-            log: fresh(folder.log("glintd")),
+            fake: arguments.fake.clone(),
+            ..ProcessDut::on(store(arguments), fresh(folder.log("glintd")))
         }),
         Kind::InProcess => Box::new(InProcessDut {
-            store: arguments.store,
+            store: store(arguments),
         }),
         Kind::Tgt => Box::new(TgtDut {
             log: fresh(folder.log("tgtd")),
@@ -391,8 +434,11 @@ fn options(arguments: &RunArguments) -> String {
     if let Some(path) = &arguments.glintd {
         out += &format!(" --glintd {}", path.display());
     }
-    if arguments.store == Store::File {
-        out += " --store file";
+    if let Some(store) = &arguments.store {
+        out += &format!(" --store {store}");
+    }
+    if let Some(path) = &arguments.fake {
+        out += &format!(" --fake {}", path.display());
     }
     out
 }

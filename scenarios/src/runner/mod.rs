@@ -18,7 +18,7 @@ pub use device::Device;
 pub use play::{Played, play};
 pub use select::matches;
 
-use crate::scenario::Scenario;
+use crate::scenario::{Need, Scenario};
 use crate::verdict::Verdict;
 
 /// The longest a scenario may take before it counts as hung.
@@ -74,7 +74,10 @@ pub async fn run(
     let jobs = if device.is_shared() { 1 } else { jobs.max(1) };
     let turns = Arc::new(Semaphore::new(jobs));
     let mut under_way = JoinSet::new();
-    for (index, scenario) in scenarios.iter().copied().enumerate() {
+    let mut order: Vec<(usize, Scenario)> = scenarios.iter().copied().enumerate().collect();
+    // Faults are mostly waited for: the others play meanwhile.
+    order.sort_by_key(|(_, scenario)| !scenario.needs.contains(&Need::Faults));
+    for (index, scenario) in order {
         let (device, turns) = (Arc::clone(device), Arc::clone(&turns));
         under_way.spawn(async move {
             let _turn = turns

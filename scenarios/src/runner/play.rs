@@ -77,7 +77,7 @@ async fn judge(
     let observer: Arc<dyn Observer> = Arc::clone(watch) as _;
     let context = Context::new(scenario.id, running.ground(&scenario), observer);
     // A task of its own: a scenario that panics or never returns harms no other.
-    let mut conversation = tokio::spawn((scenario.play)(context));
+    let mut conversation = tokio::spawn((scenario.play)(context.clone()));
     let result = match timeout(limit, &mut conversation).await {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => Err(Finding::fail("the scenario itself is sound", panic)),
@@ -88,7 +88,7 @@ async fn judge(
     };
     let verdict = Verdict::of(result, &watch.monitor.breaches());
     if verdict.is_failure()
-        && let Some(death) = death(running).await
+        && let Some(death) = death(running, &context).await
     {
         return Verdict::Crash(format!("{death} (the scenario saw: {})", verdict.detail()));
     }
@@ -96,11 +96,11 @@ async fn judge(
 }
 
 /// How the device died, if it did: its sockets close a little before the system says so.
-async fn death(running: &Arc<dyn Running>) -> Option<String> {
+async fn death(running: &Arc<dyn Running>, context: &Context) -> Option<String> {
     running.pid()?;
     let deadline = Instant::now() + DEATH_WAIT;
     loop {
-        if let Some(death) = running.death() {
+        if let Some(death) = running.death().or_else(|| context.rig_death()) {
             return Some(death);
         }
         if Instant::now() > deadline {
@@ -120,6 +120,9 @@ fn what_is_missing(need: Need) -> &'static str {
         Need::AccessList => "target with an access list",
         Need::Destructive => "LUN that may be overwritten (--destructive)",
         Need::EightMebibytes => "LUN to itself with 8 MiB (--destructive)",
+        Need::Restart => "process that can be killed and started again on the same store",
+        Need::PowerCut => "power to cut (--store fake)",
+        Need::Faults => "faults of its storage to be had by plan (--store fake)",
     }
 }
 

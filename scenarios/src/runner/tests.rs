@@ -59,6 +59,7 @@ impl Running for Pretending {
             block_size: 512,
             chap: None,
             closed: None,
+            workshop: None,
         }
     }
 

@@ -33,11 +33,7 @@ impl Stage {
     }
 
     fn start(&self) -> Result<Arc<Device>, String> {
-        let dut = ProcessDut {
-            program: None,
-            store: Store::Mem,
-            log: self.folder.path().join("log"),
-        };
+        let dut = ProcessDut::on(Store::Fake, self.folder.path().join("log"));
         let _within = self.runtime.enter();
         match Device::start(Box::new(dut), &catalogue::all()) {
             Ok(device) => Ok(Arc::new(device)),
