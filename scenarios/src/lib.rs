@@ -8,6 +8,7 @@
 //! - [`binaries`] builds the programs under test, [`server`] starts them for witnesses and benches,
 //!   [`contest`] measures them, [`fake`] is a volume they find their images on, [`mod@rig`] a device
 //!   that one scenario may kill.
+//! - [`foreign`] are other people's programs as judges.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -18,6 +19,7 @@ pub mod contest;
 pub mod context;
 pub mod dut;
 pub mod fake;
+pub mod foreign;
 pub mod monitor;
 mod process;
 pub mod record;

@@ -4,11 +4,9 @@
 //! under `CI=true` it fails instead.
 #![allow(clippy::print_stderr, reason = "a test says why it skips")]
 
-mod cunit;
 mod image;
 mod libiscsi;
 mod pcap;
-mod process;
 mod server;
 mod testcu;
 mod tools;
@@ -18,11 +16,11 @@ mod wire;
 use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
+use scenarios::foreign::program as process;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let trials = [
-        cunit::trials(),
         libiscsi::trials(),
         utilities::trials(),
         testcu::trials(),

@@ -5,21 +5,21 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::Failed;
+use super::Failure;
 
 /// Between two looks at a program that runs.
 const POLL: Duration = Duration::from_millis(5);
 
 /// What became of a program.
-pub(crate) struct Finished {
+pub struct Finished {
     /// `None`: it ran past its time and was killed.
-    pub(crate) status: Option<ExitStatus>,
+    pub status: Option<ExitStatus>,
     /// Everything it printed, both streams in order.
-    pub(crate) output: String,
+    pub output: String,
 }
 
 /// Runs a program for at most `limit`.
-pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Finished, Failed> {
+pub fn run(command: &mut Command, limit: Duration) -> Result<Finished, Failure> {
     // A file, not a pipe: nothing fills up, and what a hanging program said is still there.
     let mut file = tempfile::tempfile()?;
     let mut child = command
@@ -50,7 +50,7 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Finished, Fa
 }
 
 /// Runs a program that must succeed within `limit`, and gives what it printed.
-pub(crate) fn succeed(command: &mut Command, limit: Duration) -> Result<String, Failed> {
+pub fn succeed(command: &mut Command, limit: Duration) -> Result<String, Failure> {
     let finished = run(command, limit)?;
     match finished.status {
         Some(status) if status.success() => Ok(finished.output),
