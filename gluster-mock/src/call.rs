@@ -44,6 +44,11 @@ pub struct Handle {
 pub struct Attributes {
     /// Which file.
     pub file: Ino,
+    /// The number clients are told: half of the file's gfid, the same for as long as there is the
+    /// volume, whatever the file is called.
+    pub number: u64,
+    /// How many names it has.
+    pub links: u64,
     /// Length in bytes.
     pub size: u64,
     /// Bytes allocated.
@@ -100,6 +105,7 @@ kinds! {
     Seek "seek",
     Stat "stat",
     Statvfs "statvfs",
+    Link "link",
     Unlink "unlink",
     Rename "rename",
     Mkdir "mkdir",

@@ -31,4 +31,4 @@ mod names;
 mod tests;
 mod xattr;
 
-pub use folder::ROOT_VARIABLE;
+pub use folder::{ROOT_VARIABLE, at_rest};

@@ -37,6 +37,8 @@ pub trait Medium: Send {
     fn remove(&mut self, file: Ino, path: &str, directory: bool) -> Result<(), Errno>;
     /// The file has neither name nor handle any more.
     fn forget(&mut self, file: Ino);
+    /// One more name for a file; nothing has it yet.
+    fn link(&mut self, from: &str, to: &str) -> Result<(), Errno>;
     /// A new name for the old; what had the new one is gone already.
     fn rename(&mut self, from: &str, to: &str) -> Result<(), Errno>;
     /// The extended attributes of a path, all of them.
@@ -54,7 +56,8 @@ pub trait Medium: Send {
 /// Stable storage in memory, for worlds.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    entries: BTreeMap<Ino, Entry>,
+    /// By path.
+    entries: BTreeMap<String, Entry>,
     files: BTreeMap<Ino, Stored>,
 }
 
@@ -72,9 +75,7 @@ impl Memory {
 
 impl Medium for Memory {
     fn entries(&mut self) -> Result<Vec<Entry>, Errno> {
-        let mut entries: Vec<Entry> = self.entries.values().cloned().collect();
-        entries.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(entries)
+        Ok(self.entries.values().cloned().collect())
     }
 
     fn extents(&mut self, file: Ino) -> Result<(u64, Vec<Range<u64>>), Errno> {
@@ -84,12 +85,12 @@ impl Medium for Memory {
     }
 
     fn create(&mut self, entry: &Entry) -> Result<(), Errno> {
-        self.entries.insert(entry.file, entry.clone());
+        self.entries.insert(entry.path.clone(), entry.clone());
         Ok(())
     }
 
-    fn remove(&mut self, file: Ino, _path: &str, _directory: bool) -> Result<(), Errno> {
-        self.entries.remove(&file);
+    fn remove(&mut self, _file: Ino, path: &str, _directory: bool) -> Result<(), Errno> {
+        self.entries.remove(path);
         Ok(())
     }
 
@@ -97,17 +98,26 @@ impl Medium for Memory {
         self.files.remove(&file);
     }
 
+    fn link(&mut self, from: &str, to: &str) -> Result<(), Errno> {
+        let mut entry = self.entries.get(from).cloned().ok_or(Errno::ENOENT)?;
+        entry.path = to.to_owned();
+        self.entries.insert(entry.path.clone(), entry);
+        Ok(())
+    }
+
     fn rename(&mut self, from: &str, to: &str) -> Result<(), Errno> {
-        for entry in self.entries.values_mut() {
-            if let Some(path) = moved(&entry.path, from, to) {
-                entry.path = path;
-            }
-        }
+        let entries = std::mem::take(&mut self.entries).into_values();
+        self.entries = entries
+            .map(|entry| {
+                let path = moved(&entry.path, from, to).unwrap_or(entry.path);
+                (path.clone(), Entry { path, ..entry })
+            })
+            .collect();
         Ok(())
     }
 
     fn set_xattrs(&mut self, path: &str, xattrs: &BTreeMap<String, Vec<u8>>) -> Result<(), Errno> {
-        let found = self.entries.values_mut().find(|entry| entry.path == path);
+        let found = self.entries.get_mut(path);
         found.ok_or(Errno::ENOENT)?.xattrs = xattrs.clone();
         Ok(())
     }

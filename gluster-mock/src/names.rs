@@ -31,6 +31,10 @@ pub enum XattrMode {
     Replace,
 }
 
+/// The attribute in which bricks keep what a file is, whatever it is called. Clients are not
+/// shown it; they know it as the file's number.
+pub(crate) const GFID: &str = "trusted.gfid";
+
 impl Volume {
     /// Opens what the path names; a directory for reading only.
     pub fn open_file(
@@ -213,11 +217,44 @@ impl Volume {
             brick.medium.remove(file, path, directory)?;
         }
         self.names.remove(path);
+        let named = self.names.values().any(|other| *other == file);
         let node = self.nodes.get_mut(&file).ok_or(Errno::ENOENT)?;
-        node.named = false;
-        if node.opened.is_empty() {
+        node.named = named;
+        if node.opened.is_empty() && !named {
             self.forget(file);
         }
+        Ok(())
+    }
+
+    /// One more name for a file.
+    pub fn link(
+        &mut self,
+        now: Moment,
+        verdict: &Verdict,
+        client: ClientId,
+        from: &str,
+        to: &str,
+    ) -> Result<(), Errno> {
+        let result = self.admit(verdict).and_then(|_| self.try_link(from, to));
+        self.answer_name(now, OpKind::Link, client, from, result.map(|()| 0));
+        result
+    }
+
+    fn try_link(&mut self, from: &str, to: &str) -> Result<(), Errno> {
+        self.check_quorum()?;
+        let file = self.find(from)?;
+        if self.nodes.get(&file).ok_or(Errno::EPERM)?.entry.directory {
+            return Err(Errno::EPERM);
+        }
+        match self.find(to) {
+            Ok(_) => return Err(Errno::EEXIST),
+            Err(Errno::ENOENT) => self.check_parent(to)?,
+            Err(errno) => return Err(errno),
+        }
+        for brick in &mut self.bricks {
+            brick.medium.link(from, to)?;
+        }
+        self.names.insert(to.to_owned(), file);
         Ok(())
     }
 
@@ -246,6 +283,8 @@ impl Volume {
             return Err(Errno::EINVAL);
         }
         match self.find(to) {
+            // Two names of one file stay as they are (rename(2)).
+            Ok(other) if other == file => return Ok(()),
             Ok(_) => self.drop_name(to, directory)?,
             Err(Errno::ENOENT) => self.check_parent(to)?,
             Err(errno) => return Err(errno),
@@ -256,9 +295,6 @@ impl Volume {
         let names = std::mem::take(&mut self.names);
         for (path, file) in names {
             let path = moved(&path, from, to).unwrap_or(path);
-            if let Some(node) = self.nodes.get_mut(&file) {
-                node.entry.path.clone_from(&path);
-            }
             self.names.insert(path, file);
         }
         Ok(())
@@ -307,6 +343,9 @@ impl Volume {
         value: &[u8],
         mode: XattrMode,
     ) -> Result<(), Errno> {
+        if name == GFID {
+            return Err(Errno::EPERM);
+        }
         match (mode, self.xattrs(file)?.contains_key(name)) {
             (XattrMode::Create, true) => return Err(Errno::EEXIST),
             (XattrMode::Replace, false) => return Err(Errno::ENODATA),
@@ -320,6 +359,9 @@ impl Volume {
     /// Takes one away.
     pub fn remove_xattr(&mut self, file: Ino, name: &str) -> Result<(), Errno> {
         self.check_quorum()?;
+        if name == GFID {
+            return Err(Errno::EPERM);
+        }
         let node = self.nodes.get_mut(&file).ok_or(Errno::ENOENT)?;
         node.entry.xattrs.remove(name).ok_or(Errno::ENODATA)?;
         self.store_xattrs(file)
@@ -327,14 +369,26 @@ impl Volume {
 
     fn store_xattrs(&mut self, file: Ino) -> Result<(), Errno> {
         let node = self.nodes.get(&file).ok_or(Errno::ENOENT)?;
-        if node.named {
+        let names = self.names.iter().filter(|(_, other)| **other == file);
+        for (path, _) in names {
             for brick in &mut self.bricks {
-                brick
-                    .medium
-                    .set_xattrs(&node.entry.path, &node.entry.xattrs)?;
+                brick.medium.set_xattrs(path, &node.entry.xattrs)?;
             }
         }
         Ok(())
+    }
+
+    /// Gives a file a gfid, unless it has one: a new file, or one that came onto the first brick
+    /// from outside.
+    pub(crate) fn give_gfid(&mut self, file: Ino) -> Result<(), Errno> {
+        let node = self.nodes.get_mut(&file).ok_or(Errno::ENOENT)?;
+        if node.entry.xattrs.contains_key(GFID) {
+            return Ok(());
+        }
+        let halves = [self.gfids.draw(), self.gfids.draw()];
+        let gfid = halves.map(u64::to_be_bytes).concat();
+        node.entry.xattrs.insert(GFID.to_owned(), gfid);
+        self.store_xattrs(file)
     }
 
     /// The number of the file a path leads to; the root has number 0.
@@ -364,6 +418,8 @@ impl Volume {
         if file == ROOT {
             return Ok(Attributes {
                 file,
+                number: 1,
+                links: 2,
                 size: 4096,
                 allocated: 4096,
                 mode: 0o755,
@@ -376,8 +432,16 @@ impl Volume {
             .iter()
             .find(|brick| brick.up && !brick.stale.contains(&file));
         let brick = brick.ok_or(Errno::ENOTCONN)?;
+        let half = node.entry.xattrs.get(GFID).and_then(|gfid| gfid.get(8..));
+        let number = half.and_then(|half| half.try_into().ok());
+        let names = self.names.values().filter(|other| **other == file);
         Ok(Attributes {
             file,
+            number: u64::from_be_bytes(number.ok_or(Errno::EIO)?),
+            links: match node.entry.directory {
+                true => 2,
+                false => names.count() as u64,
+            },
             size: brick.size(file),
             allocated: brick.held_bytes(file),
             mode: node.entry.mode,
@@ -420,7 +484,7 @@ impl Volume {
             named: true,
         };
         self.nodes.insert(file, node);
-        Ok(())
+        self.give_gfid(file)
     }
 
     pub(crate) fn forget(&mut self, file: Ino) {

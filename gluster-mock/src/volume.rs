@@ -20,6 +20,8 @@ use crate::trace::{Event, Trace};
 pub struct Volume {
     pub(crate) settings: Settings,
     pub(crate) chance: Chance,
+    /// What files are numbered by; apart, so that faults do not depend on how many there are.
+    pub(crate) gfids: Chance,
     /// What was decided so far.
     pub trace: Trace,
     plan: Plan,
@@ -47,6 +49,7 @@ impl Volume {
         let chance = Chance::new(settings.seed);
         let bricks = media.into_iter().enumerate();
         let mut volume = Self {
+            gfids: Chance::new(settings.seed ^ GFIDS),
             settings,
             chance,
             trace: Trace::default(),
@@ -85,7 +88,8 @@ impl Volume {
                 brick.load(*file)?;
             }
         }
-        Ok(())
+        let files: Vec<Ino> = self.nodes.keys().copied().collect();
+        files.into_iter().try_for_each(|file| self.give_gfid(file))
     }
 
     /// The faults from now on; counts of rules that stay go on.
@@ -351,6 +355,9 @@ impl Volume {
         });
     }
 }
+
+/// The seed of gfids, apart from that of faults.
+const GFIDS: u64 = 0x6766_6964_6766_6964;
 
 /// What a volume without a bound claims to hold: 1 TiB.
 const UNBOUNDED: u64 = 1 << 40;

@@ -101,6 +101,7 @@ declare! {
     fn glfs_access(fs: *mut Glfs, path: *const c_char, mode: c_int) -> c_int;
     fn glfs_unlink(fs: *mut Glfs, path: *const c_char) -> c_int;
     fn glfs_rename(fs: *mut Glfs, from: *const c_char, to: *const c_char) -> c_int;
+    fn glfs_link(fs: *mut Glfs, from: *const c_char, to: *const c_char) -> c_int;
     fn glfs_mkdir(fs: *mut Glfs, path: *const c_char, mode: Mode) -> c_int;
     fn glfs_rmdir(fs: *mut Glfs, path: *const c_char) -> c_int;
     fn glfs_getxattr(

@@ -140,9 +140,9 @@ const MEANINGLESS_BLKSIZE: i64 = 21_881;
 pub(super) fn stat(attributes: &Attributes) -> libc::stat {
     // SAFETY: plain numbers, for all of which zero is a value.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-    stat.st_ino = attributes.file.0 + 1;
+    stat.st_ino = attributes.number;
     stat.st_mode = mode(attributes);
-    stat.st_nlink = if attributes.directory { 2 } else { 1 };
+    stat.st_nlink = attributes.links as _;
     stat.st_size = attributes.size as i64;
     stat.st_blocks = (attributes.allocated / 512) as i64;
     stat.st_blksize = MEANINGLESS_BLKSIZE as _;
@@ -157,11 +157,11 @@ pub(super) fn glfs_stat(attributes: &Attributes, known: bool) -> GlfsStat {
     GlfsStat {
         glfs_st_mask: 0x7ff,
         glfs_st_mtime: Timespec::default(),
-        glfs_st_ino: attributes.file.0 + 1,
+        glfs_st_ino: attributes.number,
         glfs_st_size: attributes.size as i64,
         glfs_st_blocks: (attributes.allocated / 512) as i64,
         glfs_st_blksize: MEANINGLESS_BLKSIZE as _,
-        glfs_st_nlink: if attributes.directory { 2 } else { 1 },
+        glfs_st_nlink: attributes.links,
         glfs_st_mode: mode(attributes),
         ..GlfsStat::default()
     }

@@ -74,7 +74,7 @@ impl Listing {
         let (name, attributes) = self.entries.get(self.next)?;
         self.next += 1;
         let mut entry = blank();
-        entry.d_ino = attributes.file.0 + 1;
+        entry.d_ino = attributes.number;
         entry.d_off = self.next as i64;
         entry.d_reclen = size_of::<libc::dirent>() as u16;
         entry.d_type = if attributes.directory {

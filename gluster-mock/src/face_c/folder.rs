@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, SeekFrom};
 
-use crate::call::Ino;
+use crate::call::{ClientId, Ino, Moment};
 use crate::errno::Errno;
 use crate::medium::{Entry, Medium, PAGE};
+use crate::plan::Verdict;
 use crate::settings::Settings;
 use crate::volume::Volume;
 
@@ -62,6 +63,21 @@ pub(super) fn open(folder: &Path) -> Result<(Volume, File), Errno> {
     });
     let volume = Volume::open(settings, media.collect::<Result<_, Errno>>()?)?;
     Ok((volume, lock))
+}
+
+/// Changes a volume that no process has mounted, for whoever looks after it: as an administrator
+/// would through a mount. Nothing is lost after that, as after the last `glfs_fini`.
+pub fn at_rest<T>(
+    folder: &Path,
+    change: impl FnOnce(&mut Volume, ClientId) -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let (mut volume, _lock) = open(folder)?;
+    let now = Moment::default();
+    let client = volume.attach(now, &Verdict::default())?;
+    let changed = change(&mut volume, client)?;
+    volume.detach(now, client)?;
+    volume.settle()?;
+    Ok(changed)
 }
 
 fn lock(folder: &Path) -> Result<File, Errno> {
@@ -114,6 +130,8 @@ struct Files {
     /// Attributes by path, as the file beside the brick has them.
     attributes: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
     entries: Vec<Entry>,
+    /// Files of several names that were found, by the host's number.
+    linked: BTreeMap<u64, Ino>,
 }
 
 impl Files {
@@ -128,6 +146,7 @@ impl Files {
             open: BTreeMap::new(),
             attributes,
             entries: Vec::new(),
+            linked: BTreeMap::new(),
         };
         files.walk("")?;
         Ok(files)
@@ -148,8 +167,12 @@ impl Files {
             let path = format!("{parent}/{name}");
             let host = self.host(&path);
             let metadata = fs::symlink_metadata(&host).map_err(|error| errno(&error))?;
+            let mut file = Ino(self.entries.len() as u64 + 1);
+            if metadata.is_file() && metadata.nlink() > 1 {
+                file = *self.linked.entry(metadata.ino()).or_insert(file);
+            }
             let entry = Entry {
-                file: Ino(self.entries.len() as u64 + 1),
+                file,
                 path: path.clone(),
                 directory: metadata.is_dir(),
                 mode: metadata.mode() & 0o7777,
@@ -241,6 +264,14 @@ impl Medium for Files {
 
     fn forget(&mut self, file: Ino) {
         self.open.remove(&file);
+    }
+
+    fn link(&mut self, from: &str, to: &str) -> Result<(), Errno> {
+        fs::hard_link(self.host(from), self.host(to)).map_err(|error| errno(&error))?;
+        match self.attributes.get(from).cloned() {
+            Some(held) => self.set_xattrs(to, &held),
+            None => Ok(()),
+        }
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Result<(), Errno> {

@@ -275,6 +275,20 @@ pub(super) extern "C" fn glfs_rename(
     })
 }
 
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn glfs_link(fs: *mut Glfs, from: *const c_char, to: *const c_char) -> c_int {
+    guard(|| {
+        let to = path(to)?;
+        on_path(
+            fs,
+            from,
+            OpKind::Link,
+            |volume, live, from, (now, verdict)| volume.link(now, verdict, live.client, from, &to),
+        )?;
+        Ok(0)
+    })
+}
+
 /// Not in this model yet: refused, because a lock that guards nothing is worse than none.
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn glfs_posix_lock(

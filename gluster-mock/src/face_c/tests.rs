@@ -233,3 +233,82 @@ fn directories_are_read_to_their_end() {
     );
     assert_eq!(glfs_fini(fs), 0);
 }
+
+fn number(fs: *mut Glfs, path: &str) -> (u64, u64) {
+    // SAFETY: plain numbers, for all of which zero is a value.
+    let mut found: libc::stat = unsafe { std::mem::zeroed() };
+    assert_eq!(
+        glfs_stat(fs, c(path).as_ptr(), &raw mut found),
+        0,
+        "{path}: {}",
+        last()
+    );
+    (found.st_ino, found.st_nlink)
+}
+
+/// What a file is lasts for as long as the file, whatever it is called; a copy is another.
+#[test]
+fn a_file_keeps_its_number_and_a_copy_gets_its_own() {
+    let cluster = cluster("", "");
+    let fs = mount(cluster.path());
+    for path in ["/b", "/c"] {
+        assert_eq!(glfs_close(creat(fs, path)), 0);
+    }
+    let (b, c_number) = (number(fs, "/b").0, number(fs, "/c").0);
+    assert_ne!(b, c_number);
+    assert_eq!(glfs_rename(fs, c("/b").as_ptr(), c("/z").as_ptr()), 0);
+    assert_eq!(number(fs, "/z").0, b);
+    assert_eq!(glfs_fini(fs), 0);
+    // From outside, onto the first brick, and before the others in the alphabet.
+    let brick = cluster.path().join("vol/bricks/0");
+    fs::copy(brick.join("z"), brick.join("a")).expect("copied");
+    let fs = mount(cluster.path());
+    assert_eq!((number(fs, "/z").0, number(fs, "/c").0), (b, c_number));
+    let copy = number(fs, "/a").0;
+    assert!(copy != b && copy != c_number);
+    assert_eq!(glfs_fini(fs), 0);
+    let fs = mount(cluster.path());
+    assert_eq!(number(fs, "/a").0, copy);
+    // One that is removed is not followed by another of its number.
+    assert_eq!(glfs_unlink(fs, c("/a").as_ptr()), 0);
+    assert_eq!(glfs_close(creat(fs, "/a")), 0);
+    assert_ne!(number(fs, "/a").0, copy);
+    let gfid = glfs_getxattr(
+        fs,
+        c("/a").as_ptr(),
+        c("trusted.gfid").as_ptr(),
+        std::ptr::null_mut(),
+        0,
+    );
+    assert_eq!((gfid, last()), (-1, Errno::ENODATA));
+    assert_eq!(glfs_fini(fs), 0);
+}
+
+/// A name is given once, and the file is there until its last name goes, also over a restart.
+#[test]
+fn a_file_of_two_names_is_one_file() {
+    let cluster = cluster("", "");
+    let fs = mount(cluster.path());
+    let fd = creat(fs, "/one");
+    assert_eq!(write(fd, 0, b"both"), 4);
+    assert_eq!(sync(fd), 0);
+    let link = |fs, from: &str, to: &str| glfs_link(fs, c(from).as_ptr(), c(to).as_ptr());
+    assert_eq!(link(fs, "/one", "/two"), 0);
+    assert_eq!((link(fs, "/one", "/two"), last()), (-1, Errno::EEXIST));
+    assert_eq!((link(fs, "/none", "/three"), last()), (-1, Errno::ENOENT));
+    assert_eq!((link(fs, "/one", "/no/two"), last()), (-1, Errno::ENOENT));
+    assert_eq!(number(fs, "/one"), number(fs, "/two"));
+    assert_eq!(number(fs, "/one").1, 2);
+    let before = number(fs, "/one").0;
+    assert_eq!((glfs_close(fd), glfs_fini(fs)), (0, 0));
+    let fs = mount(cluster.path());
+    assert_eq!(
+        (number(fs, "/one"), number(fs, "/two")),
+        ((before, 2), (before, 2))
+    );
+    assert_eq!(glfs_unlink(fs, c("/one").as_ptr()), 0);
+    assert_eq!(number(fs, "/two"), (before, 1));
+    let fd = glfs_open(fs, c("/two").as_ptr(), libc::O_RDWR);
+    assert_eq!(read(fd, 0, 4), b"both");
+    assert_eq!((glfs_close(fd), glfs_fini(fs)), (0, 0));
+}

@@ -6,7 +6,7 @@ use glfs_sys::types::{Glfs, GlfsFd};
 
 use crate::call::{Ino, OpKind};
 use crate::errno::Errno;
-use crate::names::XattrMode;
+use crate::names::{GFID, XattrMode};
 use crate::volume::Volume;
 
 use super::boundary::{bytes, bytes_mut, guard, path, text};
@@ -52,15 +52,12 @@ fn deliver(answer: &[u8], into: *mut c_void, size: usize) -> Result<isize, Errno
 }
 
 fn get(volume: &Volume, file: Ino, name: &str) -> Result<Vec<u8>, Errno> {
-    volume
-        .xattrs(file)?
-        .get(name)
-        .cloned()
-        .ok_or(Errno::ENODATA)
+    let held = volume.xattrs(file)?.get(name);
+    held.filter(|_| name != GFID).cloned().ok_or(Errno::ENODATA)
 }
 
 fn list(volume: &Volume, file: Ino) -> Result<Vec<u8>, Errno> {
-    let names = volume.xattrs(file)?.keys();
+    let names = volume.xattrs(file)?.keys().filter(|name| *name != GFID);
     Ok(names.flat_map(|name| name.bytes().chain([0])).collect())
 }
 
