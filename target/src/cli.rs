@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program talks to its caller
 
 mod doctor;
+mod reread;
 mod trial;
 
 use std::io::Write;
@@ -19,6 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::config::{LoadError, ServerConfig};
 use crate::observe;
 use crate::server::Server;
+use reread::reread;
 use trial::Trial;
 
 const UNFLUSHED: u8 = 1;
@@ -42,7 +44,8 @@ enum Command {
     },
     /// Serve disks until SIGTERM or SIGINT; a second signal ends it at once.
     ///
-    /// With --config, what the file says. With --lun, a trial on the loopback address.
+    /// With --config, what the file says, and on SIGHUP what it says then. With --lun, a trial on
+    /// the loopback address.
     Serve(Serve),
     /// Say whether a Gluster volume is safe to serve disks from, and what to change. Changes nothing.
     ///
@@ -125,7 +128,7 @@ fn start(serve: &Serve) -> ExitCode {
         .build();
     match runtime {
         Ok(runtime) => {
-            let code = runtime.block_on(serve_until_told(config));
+            let code = runtime.block_on(serve_until_told(config, serve.config.as_deref()));
             // Not waiting for threads that hang in storage: that was done, as long as it is of use.
             runtime.shutdown_background();
             code
@@ -137,19 +140,17 @@ fn start(serve: &Serve) -> ExitCode {
     }
 }
 
-async fn serve_until_told(config: ServerConfig) -> ExitCode {
+async fn serve_until_told(config: ServerConfig, path: Option<&Path>) -> ExitCode {
     let hints = trial::hints(&config);
     // Signals before listening: whoever sees the first line may send one.
-    let signals = signal(SignalKind::terminate())
-        .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
-    let (mut terminate, mut interrupt) = match signals {
+    let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(why) => {
             eprintln!("cannot listen for signals: {why}");
             return ExitCode::from(ENVIRONMENT);
         }
     };
-    let server = match Server::start(config) {
+    let mut server = match Server::start(config) {
         Ok(server) => server,
         Err(why) => {
             eprintln!("{why}");
@@ -157,7 +158,16 @@ async fn serve_until_told(config: ServerConfig) -> ExitCode {
         }
     };
     announce(server.portals(), &hints);
-    told(&mut terminate, &mut interrupt).await;
+    while signals.next().await == Told::Reread {
+        tokio::select! {
+            biased;
+            () = signals.stop() => {
+                tracing::warn!("the configuration is no longer waited for");
+                break;
+            }
+            () = reread(&mut server, path) => {}
+        }
+    }
     tracing::info!("stopping: initiators are asked to log out; a second signal ends it at once");
     tokio::select! {
         flushed = server.shutdown() => match flushed {
@@ -172,17 +182,50 @@ async fn serve_until_told(config: ServerConfig) -> ExitCode {
                 ExitCode::from(UNFLUSHED)
             }
         },
-        () = told(&mut terminate, &mut interrupt) => {
+        () = signals.stop() => {
             tracing::warn!("stopped at once");
             std::process::exit(UNFLUSHED.into())
         }
     }
 }
 
-async fn told(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// What we are told while we serve.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+#[derive(PartialEq, Eq)]
+enum Told {
+    Stop,
+    /// However often it was said since we last looked.
+    Reread,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hangup.recv() => Told::Reread,
+        }
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

@@ -13,9 +13,12 @@ mod socket;
 mod submits;
 mod timer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use engine::{Action, Event, NodeConfig};
+use engine::{Action, Event, NodeConfig, ToNode};
+
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::observe::Journal;
@@ -27,11 +30,14 @@ pub(crate) use node::run_node;
 
 /// What all tasks of one server share.
 pub(crate) struct Shell {
-    pub(crate) config: Arc<NodeConfig>,
+    /// What logins that begin are judged by.
+    config: Mutex<Arc<NodeConfig>>,
     pub(crate) units: Arc<UnitTable>,
     pub(crate) directory: Directory,
     pub(crate) clock: Clock,
     pub(crate) journal: Journal,
+    /// The last configuration every session goes on with.
+    heard: watch::Sender<u64>,
 }
 
 impl std::fmt::Debug for Shell {
@@ -41,6 +47,39 @@ impl std::fmt::Debug for Shell {
 }
 
 impl Shell {
+    pub(crate) fn new(config: NodeConfig, units: UnitTable, directory: Directory) -> Self {
+        Self {
+            config: Mutex::new(Arc::new(config)),
+            units: Arc::new(units),
+            directory,
+            clock: Clock::start(),
+            journal: Journal::default(),
+            heard: watch::Sender::new(0),
+        }
+    }
+
+    /// Tells the node what holds from now on; initiators that are sent away have `grace` to go.
+    pub(crate) fn configure(&self, config: NodeConfig, grace: Duration) {
+        let config = Arc::new(config);
+        self.directory
+            .tell_node(ToNode::Configure { config, grace });
+    }
+
+    /// Waits until every session that goes on does so with the configuration of that `version`.
+    pub(crate) async fn heard(&self, version: u64) {
+        let mut heard = self.heard.subscribe();
+        // It cannot end before we do: we hold the other end.
+        heard.wait_for(|heard| *heard >= version).await.ok();
+    }
+
+    fn config(&self) -> Arc<NodeConfig> {
+        Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn adopt(&self, config: Arc<NodeConfig>) {
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
     /// Carries out an action that is the same whoever wants it, or gives it back.
     fn route(&self, action: Action) -> Option<Action> {
         match action {

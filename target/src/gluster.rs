@@ -109,6 +109,10 @@ impl Store for GlusterStore {
         self.crew.submit(batch, done, reply);
     }
 
+    fn is_at_rest(&self) -> bool {
+        !self.crew.has_overdue()
+    }
+
     /// Waits no longer than an operation may take.
     fn sync(&self) -> Result<(), Fault> {
         let reply = Arc::new(Completions::default());

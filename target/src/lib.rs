@@ -17,5 +17,5 @@ pub mod store;
 pub mod units;
 
 pub use config::{LunSpec, ServerConfig, TargetSpec};
-pub use server::{Server, Startup};
+pub use server::{Reloaded, Server, Startup, Unchanged};
 pub use store::StoreSpec;

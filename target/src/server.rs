@@ -1,26 +1,26 @@
 //! A whole target: its images, its node, its listeners; from start to the last flush.
 
+mod images;
+mod plan;
+mod reload;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{NodeConfig, PortalAddress, TargetConfig};
-use iscsi::Tpgt;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::clock::Clock;
-use crate::config::{LunSpec, ServerConfig, TargetSpec};
+use crate::config::{LunSpec, ServerConfig};
 use crate::driver::{self, Directory, Shell};
-use crate::identity::identity;
-use crate::observe::Journal;
 use crate::store::{OpenError, Store};
 use crate::units::UnitTable;
 
-/// The one portal group there is: every portal reaches every target.
-const PORTAL_GROUP: Tpgt = Tpgt(1);
+use images::{Served, Wanted};
+use reload::Closing;
+pub use reload::{Reloaded, Unchanged};
 
 /// Connections the system holds for us while we are busy accepting.
 const BACKLOG: i32 = 4096;
@@ -42,7 +42,12 @@ pub struct Server {
     portals: Vec<SocketAddr>,
     listeners: Vec<JoinHandle<()>>,
     node: JoinHandle<()>,
-    shutdown_grace: Duration,
+    /// What it was told to serve, with the listeners and threads it started with.
+    config: ServerConfig,
+    served: Vec<Served>,
+    /// Of the configuration the node was told last.
+    version: u64,
+    closing: Vec<Closing>,
 }
 
 /// Why a target does not start. The operator must act.
@@ -87,38 +92,21 @@ impl Server {
     /// As [`Server::start`].
     pub fn start_with(
         config: ServerConfig,
-        mut open: impl FnMut(&LunSpec) -> Result<Arc<dyn Store>, OpenError>,
+        open: impl FnMut(&LunSpec) -> Result<Arc<dyn Store>, OpenError>,
     ) -> Result<Self, Startup> {
         let runtime = Handle::try_current().map_err(|_| Startup::NoRuntime)?;
-        let mut units = UnitTable::new();
-        let targets = config
-            .targets
-            .iter()
-            .map(|target| open_target(target, &mut units, &mut open))
-            .collect::<Result<Vec<_>, _>>()?;
+        let units = UnitTable::new();
+        let opened = images::open_all(Wanted::all(&config), open)?;
+        let served = images::serve(&units, opened);
         let listeners = config
             .listen
             .iter()
             .map(|&address| listen(address).map_err(|why| Startup::Listen { address, why }))
             .collect::<Result<Vec<_>, _>>()?;
         let portals: Vec<_> = listeners.iter().map(|(_, address)| *address).collect();
-        let portal = |&address| PortalAddress {
-            address,
-            tpgt: PORTAL_GROUP,
-        };
-        let node = NodeConfig {
-            targets,
-            portals: portals.iter().map(portal).collect(),
-            ..config.node.clone()
-        };
-        let shell = Arc::new(Shell {
-            config: Arc::new(node),
-            units: Arc::new(units),
-            // Logins must not use up the descriptors of sessions.
-            directory: Directory::new(config.half_open_max.min(descriptors() / 2)),
-            clock: Clock::start(),
-            journal: Journal::default(),
-        });
+        let node = images::node_config(&config, &served, &[], &portals, 0);
+        let directory = Directory::new(half_open_max(&config));
+        let shell = Arc::new(Shell::new(node, units, directory));
         let node = runtime.spawn(driver::run_node(Arc::clone(&shell)));
         let accept = |(listener, _)| runtime.spawn(driver::accept(Arc::clone(&shell), listener));
         let listeners = listeners.into_iter().map(accept).collect();
@@ -127,7 +115,10 @@ impl Server {
             portals,
             listeners,
             node,
-            shutdown_grace: config.shutdown_grace,
+            config,
+            served,
+            version: 0,
+            closing: Vec::new(),
         })
     }
 
@@ -147,7 +138,7 @@ impl Server {
             // Over it is only now: no connection comes after those that are told to leave.
             listener.await.ok();
         }
-        let grace = self.shutdown_grace;
+        let grace = self.config.shutdown_grace;
         let directory = &self.shell.directory;
         directory.leave(grace);
         // A session ends at the latest when its connection is given up, after what is in flight.
@@ -160,14 +151,12 @@ impl Server {
         }
         // Nobody writes any more, so the flush covers everything.
         self.stop_tasks().await;
-        let units = Arc::clone(&self.shell.units);
+        let slots = self.shell.units.slots();
         let flush = tokio::task::spawn_blocking(move || {
-            let failed = units
-                .stores()
-                .filter_map(|(name, store)| match store.sync() {
-                    Ok(()) => None,
-                    Err(why) => Some(format!("{name}: {why}")),
-                });
+            let failed = slots.iter().filter_map(|slot| match slot.store().sync() {
+                Ok(()) => None,
+                Err(why) => Some(format!("{}: {why}", slot.name())),
+            });
             failed.collect::<Vec<_>>()
         });
         let failed = match tokio::time::timeout(FLUSH_WAIT, flush).await {
@@ -193,8 +182,11 @@ impl Server {
     }
 
     /// Ends all tasks; images close when none of them holds them.
-    async fn stop_tasks(&self) {
+    async fn stop_tasks(&mut self) {
         self.abandon();
+        for closing in self.closing.drain(..) {
+            closing.give_up().await;
+        }
         let stopped = async {
             while Arc::strong_count(&self.shell) > 1 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -220,49 +212,9 @@ impl Drop for Server {
     }
 }
 
-fn open_target(
-    target: &TargetSpec,
-    units: &mut UnitTable,
-    open: &mut impl FnMut(&LunSpec) -> Result<Arc<dyn Store>, OpenError>,
-) -> Result<TargetConfig, Startup> {
-    let mut luns = Vec::new();
-    for spec in &target.luns {
-        let (name, lun) = (target.name.to_string(), spec.lun);
-        let failed = |why| Startup::Image {
-            target: name.clone(),
-            lun,
-            why,
-        };
-        let store = open(spec).map_err(failed)?;
-        let identity = identity(&target.name, spec);
-        let mode = if spec.write_back {
-            "write-back"
-        } else {
-            "write-through"
-        };
-        let (size, serial) = (
-            crate::config::quantity::Bytes(store.caps().bytes),
-            &identity.serial,
-        );
-        tracing::info!(
-            "LUN {lun} of {name}: {} ({size}, {mode}, serial {serial})",
-            spec.store
-        );
-        luns.push((
-            lun,
-            units.add(format!("LUN {lun} of {name}"), identity, store),
-        ));
-    }
-    luns.sort_unstable_by_key(|(lun, _)| *lun);
-    Ok(TargetConfig {
-        name: target.name.clone(),
-        alias: target.alias.clone(),
-        tpgt: PORTAL_GROUP,
-        luns,
-        access: target.access.clone(),
-        chap: target.chap.clone(),
-        mutual: target.mutual.clone(),
-    })
+/// Logins must not use up the descriptors of sessions.
+fn half_open_max(config: &ServerConfig) -> usize {
+    config.half_open_max.min(descriptors() / 2)
 }
 
 /// Files this process may have open, by its limit.

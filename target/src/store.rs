@@ -34,6 +34,12 @@ pub trait Store: Send + Sync {
 
     /// Makes durable what was answered so far. Blocks; for the way out.
     fn sync(&self) -> Result<(), Fault>;
+
+    /// Whether nothing it was given can land any more, not even what was answered before its end
+    /// because it took too long.
+    fn is_at_rest(&self) -> bool {
+        true
+    }
 }
 
 /// How an image is to be served.

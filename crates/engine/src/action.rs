@@ -1,10 +1,12 @@
 //! Everything an entity can want done.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use block::{Op, Slice, Ticket};
 use iscsi::{Bhs, Digests};
 
+use crate::config::NodeConfig;
 use crate::event::Event;
 use crate::input::{ConnId, Handover, Moment, SessionId, ToLogin, ToNode, ToSession};
 use crate::units::UnitId;
@@ -45,6 +47,20 @@ pub enum Action {
     ToLogin(ConnId, ToLogin),
     /// Tell a session. A session that is gone is no error.
     ToSession(SessionId, ToSession),
+    /// Logins that begin from now on are judged by this configuration.
+    Adopt(Arc<NodeConfig>),
+    /// Every session that goes on does so with the configuration of this version.
+    Heard {
+        /// Which.
+        version: u64,
+    },
+    /// No session has this unit any more, nor a ticket in flight on it: its image may be closed.
+    Vacated {
+        /// Which unit.
+        unit: UnitId,
+        /// The configuration that took it away.
+        version: u64,
+    },
     /// This login is over and a new session starts from it, on the same connection.
     Become(Box<Handover>),
     /// This login is over; connection and handover go to a session that exists.
@@ -90,6 +106,10 @@ impl Actions {
 
     pub(crate) fn push(&mut self, action: Action) {
         self.queue.push_back(action);
+    }
+
+    pub(crate) fn extend(&mut self, actions: impl IntoIterator<Item = Action>) {
+        self.queue.extend(actions);
     }
 
     pub(crate) fn event(&mut self, event: Event) {

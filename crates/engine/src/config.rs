@@ -12,6 +12,8 @@ use crate::units::UnitId;
 /// Everything a login or session needs to know about this node. Shared, replaced as a whole.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
+    /// Which configuration this is: whatever replaces it has a higher number.
+    pub version: u64,
     /// The targets, in the order SendTargets lists them.
     pub targets: Vec<TargetConfig>,
     /// The addresses SendTargets lists.
@@ -39,6 +41,7 @@ pub struct NodeConfig {
 impl Default for NodeConfig {
     fn default() -> Self {
         Self {
+            version: 0,
             targets: Vec::new(),
             portals: Vec::new(),
             discovery_chap: Vec::new(),
@@ -58,6 +61,14 @@ impl NodeConfig {
     /// The target of that name.
     pub fn target(&self, name: &IscsiName) -> Option<&TargetConfig> {
         self.targets.iter().find(|target| target.name == *name)
+    }
+
+    /// The CHAP users of that target, or of discovery; none where there is no such target.
+    pub(crate) fn chap_of(&self, target: Option<&IscsiName>) -> &[ChapCredential] {
+        match target {
+            Some(name) => self.target(name).map_or(&[], |target| &target.chap),
+            None => &self.discovery_chap,
+        }
     }
 
     /// What is offered, within what this engine keeps: one connection without recovery, data in
@@ -91,6 +102,8 @@ pub struct TargetConfig {
     pub tpgt: Tpgt,
     /// LUN → unit, ascending.
     pub luns: Vec<(u16, UnitId)>,
+    /// LUNs that are out of service for a moment: they are listed, and their commands told BUSY.
+    pub away: Vec<u16>,
     /// Who may log in.
     pub access: InitiatorAccess,
     /// CHAP users; empty means no authentication is asked for.

@@ -1,5 +1,6 @@
 //! Everything that can happen to an entity.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use block::{Buffer, Completion};
@@ -8,6 +9,7 @@ use iscsi::keys::Params;
 use iscsi::{Cid, IscsiName, Isid, Serial, Tsih};
 
 use crate::UnitId;
+use crate::config::NodeConfig;
 use crate::limits::SESSION_RECEIVE_BYTES;
 
 /// A point in time, in nanoseconds since the caller's own beginning. Never moves back.
@@ -66,6 +68,23 @@ pub enum ToNode {
     SessionStarted(SessionId),
     /// A session has no connection and no ticket left.
     SessionEnded(SessionId),
+    /// The operator decided anew. Sessions that lose their target or are no longer let in have
+    /// `grace` to log out; the others go on with what their target has now.
+    Configure {
+        /// What holds from now on.
+        config: Arc<NodeConfig>,
+        /// As in [`ToSession::Shutdown`].
+        grace: Duration,
+    },
+    /// A session goes on with a configuration, or let go of a unit that this one does not give it.
+    Holds {
+        /// Which session.
+        session: SessionId,
+        /// The configuration's version.
+        version: u64,
+        /// Units that are taken away from it, and on which it still has tickets in flight.
+        leaving: Vec<UnitId>,
+    },
 }
 
 /// Who asks for a session, and which.
@@ -86,6 +105,8 @@ pub struct Admission {
     /// It offered keys that only a leading login may negotiate (RFC 7143 13), which no session
     /// takes from one that joins.
     pub renegotiates: bool,
+    /// What it was judged by.
+    pub config: Arc<NodeConfig>,
 }
 
 /// What a login is told.
@@ -97,6 +118,8 @@ pub enum ToLogin {
         session: SessionId,
         /// And on the wire.
         tsih: Tsih,
+        /// What the session starts with.
+        config: Arc<NodeConfig>,
     },
     /// It may hand its connection over to a session that exists.
     Join {
@@ -134,10 +157,14 @@ pub enum ToSession {
     },
     /// The last ticket older than a reset or clear of this session's has ended.
     Drained(scsi::Waiter),
-    /// The target is going away: ask the initiator to log out, wait for it at most `grace`, end.
+    /// What the operator decided anew: the target may have got or lost units.
+    Configure(Arc<NodeConfig>),
+    /// It is to end: ask the initiator to log out, wait for it at most `grace`, end.
     Shutdown {
         /// How long to wait for the logout.
         grace: Duration,
+        /// Why, for people.
+        why: &'static str,
     },
 }
 
@@ -163,12 +190,16 @@ pub struct Handover {
     pub params: Params,
     /// The next command expected.
     pub exp_cmd_sn: Serial,
+    /// The last command the initiator was told it may send.
+    pub max_cmd_sn: Serial,
     /// The next status to be sent.
     pub stat_sn: Serial,
     /// Framing state, with bytes received and not yet parsed.
     pub framer: Framer<Buffer>,
     /// The local address the initiator connected to, for SendTargets behind a wildcard portal.
     pub local: std::net::SocketAddr,
+    /// What a new session starts with.
+    pub config: Arc<NodeConfig>,
 }
 
 impl Handover {

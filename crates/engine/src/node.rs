@@ -2,10 +2,14 @@
 //!
 //! Knows no PDUs. A login that has proved who it is asks for a session; the node makes room for it
 //! by ending the session it replaces, and answers only when nothing of that one can land any more.
+//! What the operator decides anew passes through here to the sessions it concerns.
 //! Invariant: at most one session per (initiator, ISID, target).
 
-use std::collections::BTreeMap;
+mod configure;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use iscsi::{IscsiName, Isid, LoginStatus, Tsih};
 
@@ -13,10 +17,20 @@ use crate::action::{Action, Actions};
 use crate::config::NodeConfig;
 use crate::input::{Admission, ConnId, Moment, SessionId, ToLogin, ToNode, ToSession};
 
+use configure::Vacating;
+
 /// The session table of one target process.
 #[derive(Debug)]
 pub struct Node {
     config: Arc<NodeConfig>,
+    /// How long initiators get to log out when a configuration ends their session.
+    grace: Duration,
+    /// Units that were taken away and may still be in use.
+    vacating: Vec<Vacating>,
+    /// Sessions that have not said yet that they go on with the configuration.
+    telling: BTreeSet<SessionId>,
+    /// The last configuration all of them went on with.
+    heard: u64,
     sessions: BTreeMap<SessionId, Entry>,
     next_session: u64,
     next_tsih: u16,
@@ -40,22 +54,25 @@ struct Entry {
     joiner: Option<ConnId>,
     /// Set once it was told to end: the login that takes its place, if that is still there.
     successor: Option<Option<Box<Admission>>>,
+    /// The version of the configuration it starts with.
+    opened_with: u64,
+    /// A later configuration ends it, and it was told so.
+    dismissed: bool,
 }
 
 impl Node {
     /// A node without sessions.
     pub fn new(config: Arc<NodeConfig>) -> Self {
         Self {
+            heard: config.version,
             config,
+            grace: Duration::ZERO,
+            vacating: Vec::new(),
+            telling: BTreeSet::new(),
             sessions: BTreeMap::new(),
             next_session: 1,
             next_tsih: 1,
         }
-    }
-
-    /// Replaces what the operator decided; sessions that exist keep what they were given.
-    pub fn set_config(&mut self, config: Arc<NodeConfig>) {
-        self.config = config;
     }
 
     /// The sessions that exist, those that are ending included.
@@ -71,11 +88,20 @@ impl Node {
             ToNode::LoginGone(conn) => self.forget(conn, out),
             ToNode::SessionStarted(session) => self.started(session, out),
             ToNode::SessionEnded(session) => self.ended(session, out),
+            ToNode::Configure { config, grace } => self.configure(config, grace, out),
+            ToNode::Holds {
+                session,
+                version,
+                leaving,
+            } => self.holds(session, version, &leaving, out),
         }
     }
 
     /// RFC 7143 6.3.5: a login with TSIH 0 under a name that has a session takes its place.
     fn admit(&mut self, admission: Box<Admission>, out: &mut Actions) {
+        if let Some(status) = self.objection(&admission) {
+            return refuse(admission.conn, status, out);
+        }
         let nexus = NexusName::of(&admission);
         let Some((&id, entry)) = self
             .sessions
@@ -97,6 +123,9 @@ impl Node {
 
     /// RFC 7143 6.3.4: a login with a TSIH brings a connection to the session of that name.
     fn join(&mut self, admission: &Admission, out: &mut Actions) {
+        if let Some(status) = self.objection(admission) {
+            return refuse(admission.conn, status, out);
+        }
         let nexus = NexusName::of(admission);
         let found = self.sessions.iter_mut().find(|(_, entry)| {
             entry.tsih == admission.tsih && entry.nexus == nexus && entry.successor.is_none()
@@ -114,14 +143,15 @@ impl Node {
         }
     }
 
-    /// A session that was to end before it had begun missed the message.
+    /// What a session was told before it had begun, it missed.
     fn started(&mut self, session: SessionId, out: &mut Actions) {
-        if self
-            .sessions
-            .get(&session)
-            .is_some_and(|entry| entry.successor.is_some())
-        {
+        let Some(entry) = self.sessions.get(&session) else {
+            return;
+        };
+        if entry.successor.is_some() {
             out.push(Action::ToSession(session, ToSession::Terminate));
+        } else if entry.opened_with < self.config.version {
+            self.tell_configured(session, true, out);
         }
     }
 
@@ -154,12 +184,17 @@ impl Node {
         if let Some(joiner) = entry.joiner {
             refuse(joiner, LoginStatus::SESSION_DOES_NOT_EXIST, out);
         }
+        self.left(session, out);
         if let Some(Some(waiting)) = entry.successor {
             self.open(&waiting, out);
         }
     }
 
     fn open(&mut self, admission: &Admission, out: &mut Actions) {
+        // It may have waited for its predecessor while the operator thought again.
+        if let Some(status) = self.objection(admission) {
+            return refuse(admission.conn, status, out);
+        }
         let Some(tsih) = self.free_tsih() else {
             return refuse(admission.conn, LoginStatus::OUT_OF_RESOURCES, out);
         };
@@ -174,11 +209,18 @@ impl Node {
                 opened_for: admission.conn,
                 joiner: None,
                 successor: None,
+                opened_with: self.config.version,
+                dismissed: false,
             },
         );
+        let config = Arc::clone(&self.config);
         out.push(Action::ToLogin(
             admission.conn,
-            ToLogin::Admitted { session, tsih },
+            ToLogin::Admitted {
+                session,
+                tsih,
+                config,
+            },
         ));
     }
 

@@ -11,4 +11,10 @@ pub trait Units {
     /// Runs `look` on one unit, or answers `None` where it is gone. The closure is short: it plans
     /// or counts, and never waits.
     fn with<R>(&mut self, unit: UnitId, look: impl FnOnce(&mut Unit) -> R) -> Option<R>;
+
+    /// The session is going to look at this unit, until it lets go of it.
+    fn hold(&mut self, _unit: UnitId) {}
+
+    /// The session never looks at this unit again, and has nothing in flight on it.
+    fn let_go(&mut self, _unit: UnitId) {}
 }

@@ -35,10 +35,10 @@ impl Attentions {
         self.queues.keys().copied()
     }
 
-    /// Queues `sense` for every nexus but `except`.
-    pub(crate) fn establish(&mut self, except: Option<Nexus>, sense: Sense) {
+    /// Queues `sense` for every nexus that is `concerned`.
+    pub(crate) fn establish(&mut self, concerned: impl Fn(Nexus) -> bool, sense: Sense) {
         for (nexus, queue) in &mut self.queues {
-            if Some(*nexus) == except
+            if !concerned(*nexus)
                 || queue.iter().any(|queued| queued.is(sense))
                 || queue.len() == ATTENTIONS_MAX
             {

@@ -23,6 +23,11 @@ impl Cdb {
         self.0[0]
     }
 
+    /// Whether it asks for the LUNs the target has.
+    pub fn is_report_luns(&self) -> bool {
+        self.opcode() == 0xa0
+    }
+
     /// The bytes as they came.
     pub fn bytes(&self) -> &[u8; 16] {
         &self.0

@@ -3,12 +3,12 @@
 use crate::opcodes::Call;
 use crate::{Cdb, Plan, Sense, TargetPort};
 
+/// Whoever has seen the list need no longer be told that it changed (SPC-4), by no unit of the
+/// target; the others are the caller's.
 pub(crate) fn decode(call: Call<'_>) -> Result<Plan, Sense> {
     let plan = answer(call.cdb, call.target)?;
-    // Whoever has seen the list needs no longer be told that it changed (SPC-4).
     call.unit
-        .attentions
-        .clear(call.nexus, Sense::REPORTED_LUNS_DATA_HAS_CHANGED);
+        .attention_heeded(call.nexus, Sense::REPORTED_LUNS_DATA_HAS_CHANGED);
     Ok(plan)
 }
 

@@ -79,7 +79,18 @@ impl Unit {
 
     /// Queues a unit attention on every attached nexus but `except`.
     pub fn attention(&mut self, except: Option<Nexus>, sense: Sense) {
-        self.attentions.establish(except, sense);
+        self.attentions
+            .establish(|nexus| Some(nexus) != except, sense);
+    }
+
+    /// Queues a unit attention on one nexus.
+    pub fn attention_of(&mut self, nexus: Nexus, sense: Sense) {
+        self.attentions.establish(|other| other == nexus, sense);
+    }
+
+    /// `nexus` knows what `sense` would have told it.
+    pub fn attention_heeded(&mut self, nexus: Nexus, sense: Sense) {
+        self.attentions.clear(nexus, sense);
     }
 
     /// First look at a command: attention, then decoding and range. No I/O.

@@ -72,7 +72,7 @@ fn welcome(shell: &Arc<Shell>, stream: TcpStream, peer: SocketAddr) {
     };
     // Named here and not in its task: eviction goes by age, and tasks start in any order.
     let (conn, inbox) = shell.directory.add_login();
-    let socket = Socket::new(conn, stream, peer, shell.config.session_memory_bytes);
+    let socket = Socket::new(conn, stream, peer, shell.config().session_memory_bytes);
     tokio::spawn(serve(Arc::clone(shell), socket, local, inbox));
 }
 

@@ -4,6 +4,7 @@
 //! is gone is no error. Locks are held for one look-up.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ pub(super) type SessionInbox = Arc<Inbox<SessionMail>>;
 
 pub(crate) struct Directory {
     node: Inbox<ToNode>,
-    half_open_max: usize,
+    half_open_max: AtomicUsize,
     logins: Mutex<Logins>,
     sessions: Mutex<Sessions>,
     changed: Notify,
@@ -60,11 +61,16 @@ impl Directory {
     pub(crate) fn new(half_open_max: usize) -> Self {
         Self {
             node: Inbox::default(),
-            half_open_max,
+            half_open_max: AtomicUsize::new(half_open_max),
             logins: Mutex::default(),
             sessions: Mutex::default(),
             changed: Notify::new(),
         }
+    }
+
+    /// Takes effect with the next connection.
+    pub(crate) fn set_half_open_max(&self, half_open_max: usize) {
+        self.half_open_max.store(half_open_max, Ordering::Relaxed);
     }
 
     pub(super) fn node(&self) -> &Inbox<ToNode> {
@@ -102,7 +108,7 @@ impl Directory {
             let mut logins = lock(&self.logins);
             logins.last += 1;
             let conn = ConnId(logins.last);
-            let full = logins.inboxes.len() >= self.half_open_max;
+            let full = logins.inboxes.len() >= self.half_open_max.load(Ordering::Relaxed);
             let evicted = if full {
                 logins.inboxes.pop_first()
             } else {
@@ -135,7 +141,7 @@ impl Directory {
         let mut sessions = lock(&self.sessions);
         sessions.inboxes.insert(session, Arc::clone(&inbox));
         if let Some(grace) = sessions.leaving {
-            inbox.post(SessionMail::Told(ToSession::Shutdown { grace }));
+            inbox.post(shutdown(grace));
         }
         if sessions.abandoned {
             inbox.post(SessionMail::Abandon);
@@ -157,7 +163,7 @@ impl Directory {
             sessions.inboxes.values().cloned().collect()
         };
         for inbox in inboxes {
-            inbox.post(SessionMail::Told(ToSession::Shutdown { grace }));
+            inbox.post(shutdown(grace));
         }
     }
 
@@ -184,6 +190,11 @@ impl Directory {
             inbox.post(SessionMail::Abandon);
         }
     }
+}
+
+fn shutdown(grace: Duration) -> SessionMail {
+    let why = "the target is going away";
+    SessionMail::Told(ToSession::Shutdown { grace, why })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -40,7 +40,7 @@ pub(super) async fn run_login(
         return Outcome::Over;
     };
     let mut actions = Actions::new();
-    let config = Arc::clone(&shell.config);
+    let config = shell.config();
     let login = Login::new(
         conn,
         local,

@@ -11,7 +11,7 @@ use super::{Shell, misplaced};
 
 /// Runs until it is aborted.
 pub(crate) async fn run_node(shell: Arc<Shell>) {
-    let mut node = Node::new(Arc::clone(&shell.config));
+    let mut node = Node::new(shell.config());
     let mut actions = Actions::new();
     let mut messages = Vec::new();
     loop {
@@ -38,6 +38,11 @@ fn turn(shell: &Shell, node: &mut Node, message: ToNode, actions: &mut Actions) 
     while let Some(action) = actions.pop() {
         match shell.route(action) {
             None => {}
+            Some(Action::Adopt(config)) => shell.adopt(config),
+            Some(Action::Heard { version }) => {
+                shell.heard.send_replace(version);
+            }
+            Some(Action::Vacated { unit, version }) => shell.units.vacate(unit, version),
             Some(Action::Event(event)) => shell.journal.tell(now, &event, None),
             Some(other) => misplaced("the node", &other),
         }

@@ -42,6 +42,7 @@ struct SessionDriver {
     units: SharedUnits,
     /// At error recovery level 0 one that is open, and perhaps one that is closing.
     sockets: Vec<Socket>,
+    memory_bytes: usize,
     inbox: SessionInbox,
     mail: Vec<SessionMail>,
     completions: Arc<Completions>,
@@ -58,14 +59,15 @@ struct SessionDriver {
 }
 
 impl SessionDriver {
-    fn new(shell: Arc<Shell>, handover: Box<Handover>, socket: Socket) -> Self {
+    fn new(shell: Arc<Shell>, handover: Box<Handover>, mut socket: Socket) -> Self {
         let (id, conn) = (handover.session, handover.conn);
         let inbox = shell.directory.add_session(id);
-        let mut units = SharedUnits(Arc::clone(&shell.units));
+        let mut units = SharedUnits::new(Arc::clone(&shell.units));
+        let memory_bytes = handover.config.session_memory_bytes;
+        socket.belongs_to(memory_bytes);
         let mut actions = Actions::new();
         let now = shell.clock.now();
-        let config = Arc::clone(&shell.config);
-        let session = Session::new(handover, config, now, &mut actions, &mut units);
+        let session = Session::new(handover, now, &mut actions, &mut units);
         let mut driver = Self {
             timer: Timer::new(shell.clock),
             shell,
@@ -73,6 +75,7 @@ impl SessionDriver {
             session,
             units,
             sockets: vec![socket],
+            memory_bytes,
             inbox,
             mail: Vec::new(),
             completions: Arc::default(),
@@ -139,8 +142,9 @@ impl SessionDriver {
         busy
     }
 
-    fn welcome(&mut self, now: Moment, handover: Box<Handover>, socket: Socket) {
+    fn welcome(&mut self, now: Moment, handover: Box<Handover>, mut socket: Socket) {
         let conn = socket.conn;
+        socket.belongs_to(self.memory_bytes);
         self.sockets.push(socket);
         self.handle(now, Input::Message(ToSession::Join(handover)));
         self.handle(now, Input::Received { conn, bytes: 0 });
@@ -200,7 +204,7 @@ impl SessionDriver {
             }
             let mut done = std::mem::take(&mut self.done);
             self.submits
-                .hand_over(&self.shell.units, &mut done, &self.completions);
+                .hand_over(&self.units, &mut done, &self.completions);
             for completion in done.drain(..) {
                 self.handle(now, Input::Completed(completion));
             }

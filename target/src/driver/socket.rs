@@ -45,8 +45,6 @@ impl Socket {
         peer: SocketAddr,
         session_memory_bytes: usize,
     ) -> Self {
-        // All of a session's buffers, and as much again in small PDUs as 8 MiB can hold.
-        let outbox_max = session_memory_bytes + (8 << 20);
         Self {
             conn,
             peer,
@@ -54,9 +52,14 @@ impl Socket {
             outbox: Outbox::new(),
             slices: Vec::new(),
             closing: None,
-            outbox_max,
+            outbox_max: outbox_max(session_memory_bytes),
             overflowed: false,
         }
+    }
+
+    /// The session it ended up with may have other limits than those it was accepted under.
+    pub(super) fn belongs_to(&mut self, session_memory_bytes: usize) {
+        self.outbox_max = outbox_max(session_memory_bytes);
     }
 
     /// Queues a PDU. A payload that can no longer be sent is given back.
@@ -153,6 +156,11 @@ impl Socket {
             });
         }
     }
+}
+
+/// All of a session's buffers, and as much again in small PDUs as 8 MiB can hold.
+fn outbox_max(session_memory_bytes: usize) -> usize {
+    session_memory_bytes + (8 << 20)
 }
 
 /// Connections whose last bytes may still be on their way. Beyond that they are just closed.

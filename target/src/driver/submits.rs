@@ -4,7 +4,7 @@ use block::{Completion, Fault, Op, Ticket};
 use engine::UnitId;
 
 use crate::inbox::Completions;
-use crate::units::UnitTable;
+use crate::units::SharedUnits;
 use std::sync::Arc;
 
 #[derive(Default)]
@@ -42,11 +42,16 @@ impl Submits {
     /// Hands everything to its store. What is answered at once goes to `done`.
     pub(super) fn hand_over(
         &mut self,
-        units: &UnitTable,
+        units: &SharedUnits,
         done: &mut Vec<Completion>,
         reply: &Arc<Completions>,
     ) {
         self.count = 0;
+        if self.batches.len() > units.count() {
+            // Some unit is gone; its batch is empty, or is answered below.
+            self.batches
+                .retain(|(unit, batch)| !batch.is_empty() || units.store(*unit).is_some());
+        }
         for (unit, batch) in self
             .batches
             .iter_mut()

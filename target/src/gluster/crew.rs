@@ -151,6 +151,11 @@ impl Crew {
         }
     }
 
+    /// Whether a call hangs that was answered in its stead.
+    pub(super) fn has_overdue(&self) -> bool {
+        self.hands.shared.lock().overdue() > 0
+    }
+
     /// Ends the crew once everything submitted is answered. Calls that hang are left behind.
     pub(super) fn close(&mut self) {
         self.hands.shared.lock().closing = true;

@@ -101,12 +101,37 @@ impl StoreSpec {
         }
     }
 
+    /// The size an image must have, if it says so.
+    pub fn image_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Mem { .. } => None,
+            Self::File { create_bytes, .. } | Self::Gluster { create_bytes, .. } => *create_bytes,
+        }
+    }
+
+    /// The same store, whatever size it has.
+    pub fn without_size(&self) -> Self {
+        let mut bare = self.clone();
+        if let Self::File { create_bytes, .. } | Self::Gluster { create_bytes, .. } = &mut bare {
+            *create_bytes = None;
+        }
+        bare
+    }
+
     /// What stays the same about it for as long as it is the same image: not its size.
     pub fn place(&self) -> String {
         match self {
             Self::Mem { .. } => "mem:".to_owned(),
             Self::File { path, .. } => format!("file:{}", path.display()),
             Self::Gluster { place, .. } => place.image(),
+        }
+    }
+
+    /// The image that nobody else may have at the same time; memory is nobody else's anyway.
+    pub fn image(&self) -> Option<String> {
+        match self {
+            Self::Mem { .. } => None,
+            Self::File { .. } | Self::Gluster { .. } => Some(self.place()),
         }
     }
 

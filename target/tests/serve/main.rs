@@ -1,6 +1,7 @@
 //! A whole server: in this process, and as the program.
 
 mod program;
+mod reload;
 mod storage;
 mod wire;
 

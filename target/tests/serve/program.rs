@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::wire::{TARGET, Wire};
 
-fn glintd(arguments: &[&str]) -> Command {
+pub(crate) fn glintd(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_glintd"));
     command
         .args(arguments)
@@ -26,7 +26,7 @@ fn code(arguments: &[&str]) -> Option<i32> {
 }
 
 /// A program that does not outlive its test.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -37,7 +37,7 @@ impl Drop for Running {
 }
 
 /// Starts it and waits until it listens.
-fn start(arguments: &[&str]) -> (Running, SocketAddr) {
+pub(crate) fn start(arguments: &[&str]) -> (Running, SocketAddr) {
     let mut command = glintd(arguments);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = Running(command.spawn().expect("it runs"));
@@ -51,7 +51,7 @@ fn start(arguments: &[&str]) -> (Running, SocketAddr) {
     (child, portal.parse().expect("an address"))
 }
 
-fn signal(child: &Running, signal: Signal) {
+pub(crate) fn signal(child: &Running, signal: Signal) {
     let pid = Pid::from_child(&child.0);
     kill_process(pid, signal).expect("it lives");
 }

@@ -214,3 +214,107 @@ fn a_session_ends_only_when_nothing_of_it_can_land() {
     );
     stop(running);
 }
+
+/// What storage still has of a LUN that is taken away is waited for, and then its image is closed.
+#[test]
+fn a_lun_goes_when_storage_has_given_everything_back() {
+    let (running, odd) = start();
+    let Running {
+        runtime,
+        mut server,
+        portal,
+    } = running;
+    let mut wire = Wire::login(portal);
+    wire.settle();
+    wire.ask_read((LATE_AT / 512) as u32, 512);
+    assert_eq!(wire.read(0, 512), [0; 512], "the late one was submitted");
+    let mut next = config("mem:1MiB");
+    next.targets[0].luns[0].lun = 1;
+    let reloading = runtime.spawn(async move {
+        let reloaded = server.reload(next).await;
+        (server, reloaded.map(|reloaded| reloaded.to_string()))
+    });
+    let began = Instant::now();
+    while wire.try_unit() != (2, [5, 0x25, 0]) {
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "it is still there"
+        );
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(!reloading.is_finished() && Arc::strong_count(&odd) > 1);
+    odd.release();
+    let late = wire.receive().expect("the late answer");
+    assert_eq!(late.data, vec![0; 512], "what was under way is finished");
+    let (server, reloaded) = runtime.block_on(reloading).expect("no panic");
+    let reloaded = reloaded.expect("applied");
+    assert!(
+        reloaded.starts_with("+1 LUN, -1 LUN, 0 changed"),
+        "{reloaded}"
+    );
+    assert_eq!(Arc::strong_count(&odd), 1, "closed");
+    wire.lun = 1;
+    wire.settle();
+    stop(Running {
+        runtime,
+        server,
+        portal,
+    });
+}
+
+/// An image that storage does not give back is not opened a second time: what was, stays.
+#[test]
+fn an_image_in_use_for_ever_is_served_as_before() {
+    let (running, odd) = start();
+    let Running {
+        runtime,
+        mut server,
+        portal,
+    } = running;
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = |cache: bool| {
+        let path = folder.path().join("disk.img");
+        let mut config = config(&format!("file:{}?size=1MiB", path.display()));
+        config.targets[0].luns[0].write_back = cache;
+        // This initiator answers no pings.
+        config.node.ping_interval = Duration::ZERO;
+        config
+    };
+    let store = Arc::clone(&odd);
+    let first = server.reload_with(disk(false), move |_| {
+        Ok(Arc::clone(&store) as Arc<dyn Store>)
+    });
+    runtime.block_on(first).expect("applied");
+    let mut wire = Wire::login(portal);
+    wire.settle();
+    wire.ask_read((LATE_AT / 512) as u32, 512);
+    assert_eq!(wire.read(0, 512), [0; 512], "the late one was submitted");
+    let (began, again) = (Instant::now(), disk(true));
+    let reloading = runtime.spawn(async move {
+        let why = server.reload(again).await.expect_err("it is in use");
+        (server, why.to_string())
+    });
+    while wire.try_unit() != (8, [0; 3]) {
+        assert!(began.elapsed() < Duration::from_secs(5), "never busy");
+    }
+    let (server, why) = runtime.block_on(reloading).expect("no panic");
+    assert!(
+        why.contains("LUN 0") && why.contains("storage does not answer"),
+        "{why}"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        began.elapsed()
+    );
+    wire.settle();
+    assert_eq!(wire.read(0, 512), [0; 512], "it is served as before");
+    odd.release();
+    assert_eq!(wire.receive().expect("the late answer").data, vec![0; 512]);
+    drop(wire);
+    stop(Running {
+        runtime,
+        server,
+        portal,
+    });
+}

@@ -14,6 +14,10 @@ pub(crate) const TARGET: &str = "iqn.2026-01.com.example:disk";
 
 pub(crate) struct Wire {
     pub(crate) stream: TcpStream,
+    /// Where commands go.
+    pub(crate) lun: u16,
+    host: String,
+    target: String,
     cmd_sn: Serial,
     exp_stat_sn: Serial,
     itt: u32,
@@ -32,6 +36,9 @@ impl Wire {
             .expect("a timeout");
         Self {
             stream,
+            lun: 0,
+            host: "iqn.2026-01.com.example:host".to_owned(),
+            target: TARGET.to_owned(),
             cmd_sn: Serial(1),
             exp_stat_sn: Serial(1),
             itt: 1,
@@ -46,9 +53,19 @@ impl Wire {
         wire
     }
 
+    /// As somebody else, or to another target.
+    pub(crate) fn connect_as(portal: SocketAddr, host: &str, target: &str) -> Self {
+        Self {
+            host: format!("iqn.2026-01.com.example:{host}"),
+            target: target.to_owned(),
+            ..Self::connect(portal)
+        }
+    }
+
     pub(crate) fn try_login(&mut self, isid: u8) -> Pdu {
+        let (host, target) = (&self.host, &self.target);
         let text = format!(
-            "InitiatorName=iqn.2026-01.com.example:host\0TargetName={TARGET}\0SessionType=Normal\0\
+            "InitiatorName={host}\0TargetName={target}\0SessionType=Normal\0\
              HeaderDigest=None\0DataDigest=None\0InitialR2T=No\0ImmediateData=Yes\0\
              DefaultTime2Retain=1\0"
         );
@@ -77,6 +94,41 @@ impl Wire {
         let response = self.receive().expect("a response");
         assert_eq!(response.bhs.opcode(), Opcode::SCSI_RESPONSE);
         response.bhs.0[3]
+    }
+
+    /// One WRITE(10): its status, and sense key, ASC and ASCQ where there are some.
+    pub(crate) fn try_write(&mut self, lba: u32, data: &[u8]) -> (u8, [u8; 3]) {
+        let bhs = self.command(0x2a, lba, data.len(), true);
+        self.send(bhs, data);
+        self.outcome()
+    }
+
+    /// TEST UNIT READY, as [`Self::try_write`].
+    pub(crate) fn try_unit(&mut self) -> (u8, [u8; 3]) {
+        let bhs = self.command(0x00, 0, 0, false);
+        self.send(bhs, &[]);
+        self.outcome()
+    }
+
+    fn outcome(&mut self) -> (u8, [u8; 3]) {
+        let response = self.receive().expect("a response");
+        assert_eq!(response.bhs.opcode(), Opcode::SCSI_RESPONSE);
+        let sense = match response.data.get(2..16) {
+            Some(sense) => [sense[2] & 0x0f, sense[12], sense[13]],
+            None => [0; 3],
+        };
+        (response.bhs.0[3], sense)
+    }
+
+    /// REPORT LUNS: the numbers below 256.
+    pub(crate) fn luns(&mut self) -> Vec<u8> {
+        let mut bhs = self.command(0xa0, 0, 512, false);
+        // The allocation length, where READ(10) has its block count a byte further on.
+        bhs.0[32 + 6..32 + 10].copy_from_slice(&512_u32.to_be_bytes());
+        self.send(bhs, &[]);
+        let list = self.receive().expect("Data-In");
+        assert_eq!(list.bhs.opcode(), Opcode::DATA_IN);
+        list.data[8..].chunks(8).map(|lun| lun[1]).collect()
     }
 
     /// Sends a READ(10) and does not wait for its answer.
@@ -141,7 +193,7 @@ impl Wire {
             read: !write && len > 0,
             write,
             attribute: TaskAttribute::SIMPLE,
-            lun: Lun::from_number(0),
+            lun: Lun::from_number(self.lun),
             itt: Itt(self.itt),
             edtl: len as u32,
             cmd_sn: self.cmd_sn,

@@ -349,6 +349,7 @@ impl Login {
             cid: opening.cid,
             target: identity.target.clone(),
             renegotiates: self.renegotiates,
+            config: Arc::clone(&self.config),
         };
         self.stage = StageState::Awaiting { answer, from };
         out.push(Action::ToNode(ToNode::Admit(Box::new(admission))));
@@ -360,7 +361,14 @@ impl Login {
             return;
         }
         match message {
-            ToLogin::Admitted { session, tsih } => self.finish(session, tsih, false, out),
+            ToLogin::Admitted {
+                session,
+                tsih,
+                config,
+            } => {
+                self.config = config;
+                self.finish(session, tsih, false, out);
+            }
             ToLogin::Join {
                 session,
                 tsih,
@@ -404,9 +412,11 @@ impl Login {
             target: identity.target,
             params,
             exp_cmd_sn: self.exp_cmd_sn,
+            max_cmd_sn: self.max_cmd_sn,
             stat_sn: self.stat_sn,
             framer: std::mem::replace(&mut self.framer, nothing),
             local: self.local,
+            config: Arc::clone(&self.config),
         });
         handover.enter_full_feature();
         out.push(Action::WakeAt(None));

@@ -75,6 +75,7 @@ impl Session {
         });
         let (plan, unit, block) = found.unwrap_or_else(|| {
             let absent = || match &port {
+                _ if self.is_away(command.lun) => Plan::Status(Status::BUSY),
                 Some(port) => scsi::absent::plan(&cdb, port),
                 None => Plan::Check(Sense::LOGICAL_UNIT_NOT_SUPPORTED),
             };
@@ -131,7 +132,12 @@ impl Session {
         }
         self.give_back(data);
         match plan {
-            Plan::Data(bytes) => self.send_data(&arrived, &bytes, out),
+            Plan::Data(bytes) => {
+                if Cdb::from(arrived.command.cdb).is_report_luns() {
+                    self.heed_lun_changes(units);
+                }
+                self.send_data(&arrived, &bytes, out);
+            }
             Plan::Good => self.conclude(&arrived, Verdict::GOOD, 0, out),
             Plan::Check(sense) => self.conclude(&arrived, Verdict::check(sense), 0, out),
             Plan::Status(status) => self.conclude(&arrived, Verdict::status(status), 0, out),

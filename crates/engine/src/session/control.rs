@@ -112,9 +112,11 @@ impl Session {
             //= RFC 7143 11.15.1: storage hangs, and what it was given may still land.
             self.answer_logout(LogoutResult::CLEANUP_FAILED, units, out);
         }
-        if self.grace.is_some_and(|grace| self.now >= grace) {
+        if let Some((until, why)) = self.grace
+            && self.now >= until
+        {
             self.grace = None;
-            self.end("the target is going away", units, out);
+            self.end(why, units, out);
         }
         if let Phase::Retained(until) = self.phase
             && self.now >= until
@@ -166,7 +168,8 @@ impl Session {
             (interval > Duration::ZERO).then_some(wait)
         });
         let logout = self.logout.map(|logout| logout.deadline);
-        [retained, ping, logout, self.grace, self.tmf_deadline()]
+        let grace = self.grace.map(|(until, _)| until);
+        [retained, ping, logout, grace, self.tmf_deadline()]
             .into_iter()
             .flatten()
             .min()

@@ -74,19 +74,25 @@ impl Session {
         }
     }
 
-    /// The operator takes the target away: the initiator is asked to log out, and has time to.
+    /// The operator ends it: the initiator is asked to log out, once, and has time to.
     pub(super) fn on_shutdown<U: Units>(
         &mut self,
         grace: Duration,
+        why: &'static str,
         units: &mut U,
         out: &mut Actions,
     ) {
         let Some(conn) = self.open_conn().map(|conn| conn.id) else {
-            return self.end("the target is going away", units, out);
+            return self.end(why, units, out);
         };
+        let until = self.now.plus(grace);
+        if let Some((earlier, _)) = &mut self.grace {
+            *earlier = until.min(*earlier);
+            return;
+        }
         let seconds = u16::try_from(grace.as_secs().max(1)).unwrap_or(u16::MAX);
         self.send_logout_request(conn, seconds, out);
-        self.grace = Some(self.now.plus(grace));
+        self.grace = Some((until, why));
     }
 
     /// Stops reading and sending on a connection; the shell closes it after what was queued.
@@ -138,6 +144,9 @@ impl Session {
         if !self.tmfs.is_empty() {
             self.finish_tmfs(out);
         }
+        if !self.leaving.is_empty() {
+            self.let_go_of_idle(units, out);
+        }
         if self.tasks.is_empty() {
             self.settle_quiet(units, out);
         }
@@ -167,8 +176,12 @@ impl Session {
         }
         if let Phase::Ending(why) = self.phase {
             self.phase = Phase::Ended;
-            for unit in self.unit_ids() {
-                units.with(unit, |unit| unit.detach(self.nexus()));
+            for unit in self
+                .unit_ids()
+                .into_iter()
+                .chain(std::mem::take(&mut self.leaving))
+            {
+                self.detach(unit, units);
             }
             out.event(Event::SessionEnded {
                 tsih: self.tsih,

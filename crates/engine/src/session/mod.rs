@@ -7,6 +7,7 @@
 
 mod abort;
 mod command;
+mod configure;
 mod conn;
 mod control;
 mod lifecycle;
@@ -69,8 +70,10 @@ pub struct Session {
     joining: Option<ConnId>,
     /// A logout to be answered once the tasks it ended are gone.
     logout: Option<PendingLogout>,
-    /// When to close an initiator that did not log out although asked to.
-    grace: Option<Moment>,
+    /// Units that were taken away and still have tickets of ours in flight.
+    leaving: Vec<UnitId>,
+    /// When to close an initiator that did not log out although asked to, and why.
+    grace: Option<(Moment, &'static str)>,
     woken_at: Option<Moment>,
     /// The time of the input at hand.
     now: Moment,
@@ -84,6 +87,10 @@ struct Target {
     port_group: u16,
     luns: Vec<u16>,
     units: Vec<UnitId>,
+    /// LUNs that answer BUSY, having no unit for the moment.
+    away: Vec<u16>,
+    /// What REPORT LUNS tells: all of these, ascending.
+    listed: Vec<u16>,
 }
 
 /// Where the session is in its life.
@@ -115,11 +122,11 @@ impl Session {
     /// `Input::Received`, which may say 0 bytes.
     pub fn new(
         handover: Box<Handover>,
-        config: Arc<NodeConfig>,
         now: Moment,
         out: &mut Actions,
         units: &mut impl Units,
     ) -> Self {
+        let config = Arc::clone(&handover.config);
         let target = handover
             .target
             .as_ref()
@@ -142,7 +149,8 @@ impl Session {
             responder: Responder::new(config.kept_offer()),
             local: handover.local,
             conns: Vec::new(),
-            window: Window::new(handover.exp_cmd_sn, config.window_depth()),
+            //= RFC 7143 4.2.2.1: a window never shrinks, so it is the one the login told.
+            window: Window::new(handover.exp_cmd_sn, window_told(&handover)),
             tasks: Tasks::default(),
             hungry: VecDeque::new(),
             ghosts: VecDeque::new(),
@@ -154,6 +162,7 @@ impl Session {
             phase: Phase::Open,
             joining: None,
             logout: None,
+            leaving: Vec::new(),
             grace: None,
             woken_at: None,
             now,
@@ -161,7 +170,7 @@ impl Session {
         };
         session.conns.push(Conn::new(*handover, now));
         for unit in session.unit_ids() {
-            units.with(unit, |unit| unit.attach(session.nexus()));
+            session.attach(unit, units);
         }
         session.arm(out);
         session
@@ -234,7 +243,8 @@ impl Session {
             ToSession::Join(handover) => self.on_join(*handover, out),
             ToSession::TasksCleared { unit } => self.on_tasks_cleared(unit, units),
             ToSession::Drained(waiter) => self.on_drained(waiter),
-            ToSession::Shutdown { grace } => self.on_shutdown(grace, units, out),
+            ToSession::Configure(config) => self.on_configure(config, units, out),
+            ToSession::Shutdown { grace, why } => self.on_shutdown(grace, why, units, out),
         }
     }
 
@@ -279,12 +289,21 @@ impl Target {
         let target = config.target(name);
         let port_group = target.map_or(0, |target| target.tpgt.0);
         let luns = target.map_or(&[][..], |target| &target.luns);
+        let away = target.map_or(&[][..], |target| &target.away);
+        let mut listed: Vec<_> = luns
+            .iter()
+            .map(|(lun, _)| *lun)
+            .chain(away.iter().copied())
+            .collect();
+        listed.sort_unstable();
         Self {
             name: name.clone(),
             port_name: format!("{},t,0x{port_group:04x}", name.as_str()),
             port_group,
             luns: luns.iter().map(|(lun, _)| *lun).collect(),
             units: luns.iter().map(|(_, unit)| *unit).collect(),
+            away: away.to_vec(),
+            listed,
         }
     }
 
@@ -299,9 +318,15 @@ impl Target {
         TargetPort {
             relative_port: 1,
             port_group: self.port_group,
-            luns: &self.luns,
+            luns: &self.listed,
             port_name: &self.port_name,
             device_name: self.name.as_str(),
         }
     }
+}
+
+/// The commands the initiator was told it may send before the first answer.
+fn window_told(handover: &Handover) -> u32 {
+    let ahead = handover.exp_cmd_sn.distance_to(handover.max_cmd_sn);
+    u32::try_from(ahead + 1).unwrap_or(0)
 }

@@ -118,7 +118,8 @@ impl Session {
         self.submit(id, Op::Flush, units, out);
     }
 
-    /// Gives one operation to storage, unless a reset on another nexus came in between.
+    /// Gives one operation to storage, unless a reset on another nexus came in between, or the unit
+    /// was taken away.
     fn submit<U: Units>(&mut self, id: TaskId, op: Op, units: &mut U, out: &mut Actions) {
         let Some(task) = self.tasks.get_mut(id) else {
             return self.give_back_op(op);
@@ -126,6 +127,10 @@ impl Session {
         let (Some(unit), Some(generation)) = (task.unit, task.generation) else {
             return self.give_back_op(op);
         };
+        if !self.leaving.is_empty() && self.leaving.contains(&unit) {
+            self.give_back_op(op);
+            return self.dismiss(id, units, out);
+        }
         if units.with(unit, |unit| unit.begin(generation)) != Some(true) {
             self.give_back_op(op);
             return self.abort_task(id);
@@ -342,7 +347,7 @@ impl Session {
     }
 
     /// The status of a task, which ends with it, or drains where storage may still land something.
-    fn answer(
+    pub(super) fn answer(
         &mut self,
         id: TaskId,
         verdict: Verdict,

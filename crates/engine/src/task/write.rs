@@ -168,6 +168,11 @@ impl WriteWork {
         self.asked.is_empty() && self.unsolicited.is_none()
     }
 
+    /// Whether everything came, so that nothing but storage is waited for.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_quiet() && self.next_ask >= self.total
+    }
+
     /// Whether everything came and was stored, or something failed and nothing is owed any more.
     pub(crate) fn verdict(&self, tickets: u32) -> Option<Verdict> {
         if !self.is_quiet() || tickets > 0 {

@@ -8,6 +8,7 @@ mod login;
 mod overdue;
 mod play;
 mod reinstatement;
+mod reload;
 mod task_management;
 mod text;
 mod transfer;

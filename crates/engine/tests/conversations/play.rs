@@ -44,6 +44,7 @@ pub(crate) fn config() -> NodeConfig {
         alias: Some("a disk".to_owned()),
         tpgt: Tpgt(1),
         luns: vec![(0, UnitId(1)), (1, UnitId(2))],
+        away: Vec::new(),
         access: InitiatorAccess::Anyone,
         chap: Vec::new(),
         mutual: None,
@@ -167,7 +168,7 @@ impl Play {
             "in" => self.log_in(label, words),
             "login" => self.say_login(label, words),
             "prove" => self.prove(label, words),
-            "read" | "write" | "tur" | "inquiry" | "sync" | "scsi" => {
+            "read" | "write" | "tur" | "inquiry" | "luns" | "sync" | "scsi" => {
                 self.say_command(label, words);
             }
             "data" => self.say_data(label, words),
@@ -309,6 +310,7 @@ impl Play {
             "read" => (true, false, bytes),
             "write" => (false, true, bytes),
             "inquiry" => (true, false, 36),
+            "luns" => (true, false, 4096),
             _ => (words.has("R"), words.has("W"), 0),
         };
         match words.verb {
@@ -318,6 +320,7 @@ impl Play {
                 cdb[7..9].copy_from_slice(&blocks.to_be_bytes());
             }
             "inquiry" => (cdb[0], cdb[4]) = (0x12, words.u32("alloc", 36) as u8),
+            "luns" => (cdb[0], cdb[8]) = (0xa0, 0x10),
             "sync" => (cdb[0], cdb[1]) = (0x35, if words.has("IMMED") { 2 } else { 0 }),
             "scsi" => cdb[0] = words.u32("op", 0) as u8,
             _ => {}
@@ -602,13 +605,22 @@ impl Play {
 
     /// What happens around.
     fn surroundings(&mut self, words: &Words<'_>) {
-        self.world.settle();
+        // What is said `at-once` happens while all before it is still under way.
+        if !words.has("at-once") {
+            self.world.settle();
+        }
         let seconds = |words: &Words<'_>| Duration::from_secs(words.number("s").unwrap());
         let label = words.u32("of", 1);
         match words.verb {
             "pass" => self.world.pass(seconds(words)),
             "mail" => self.world.mail_stops = words.has("stops"),
             "shutdown" => self.world.shut_down(seconds(words)),
+            "serve" => self.serve(words),
+            "vacated" | "in-use" => {
+                let unit = UnitId(words.u32("unit", 0));
+                let vacated = self.world.vacated.contains(&unit);
+                assert_eq!(vacated, words.verb == "vacated", "{:?}", self.world.vacated);
+            }
             "cut" => {
                 let conn = self.actor(label).conn;
                 self.world.lose(conn);
@@ -623,6 +635,50 @@ impl Play {
             }
             "sessions" => assert_eq!(self.world.session_count(), words.u32("n", 0) as usize),
             other => panic!("the world does not {other}"),
+        }
+    }
+}
+
+impl Play {
+    /// The operator decides anew: `serve 0=1 1=2` gives the disk target units 1 and 2 as LUNs 0 and
+    /// 1, `away=1` lets LUN 1 be busy, `only=i1` lets one initiator in, `gone` takes the target away.
+    fn serve(&mut self, words: &Words<'_>) {
+        let mut target = config().targets.swap_remove(0);
+        let luns = words.all().iter().filter_map(|word| {
+            let (lun, unit) = word.split_once('=')?;
+            Some((lun.parse().ok()?, UnitId(unit.parse().unwrap())))
+        });
+        target.luns = luns.collect();
+        target.away = words
+            .number("away")
+            .map(|lun| lun as u16)
+            .into_iter()
+            .collect();
+        if let Some(only) = words.field("only") {
+            let name = IscsiName::parse(&format!("iqn.2026-01.org.example:{only}")).unwrap();
+            target.access = InitiatorAccess::Only(vec![name]);
+        }
+        if let Some(secret) = words.field("secret") {
+            target.chap.push(ChapCredential {
+                name: "user".to_owned(),
+                secret: secret.into(),
+            });
+        }
+        let decided = &mut self.world.decided;
+        decided
+            .targets
+            .retain(|target| target.name.as_str() != DISK);
+        if !words.has("gone") {
+            decided.targets.insert(0, target);
+        }
+        let grace = Duration::from_secs(words.number("grace").unwrap_or(5));
+        self.world.configure(grace);
+        if !words.has("at-once") {
+            self.world.settle();
+            assert_eq!(
+                self.world.heard, self.world.decided.version,
+                "not all heard"
+            );
         }
     }
 }

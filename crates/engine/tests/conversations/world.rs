@@ -1,7 +1,7 @@
 //! A world of real nodes, logins and sessions: mail, bytes, tickets and time move in an order drawn
 //! from a seed. Mail is first in, first out between two entities, and otherwise unordered.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,7 +102,16 @@ struct Held {
 }
 
 pub(crate) struct World {
-    pub(crate) config: Arc<NodeConfig>,
+    /// What logins are judged by.
+    config: Arc<NodeConfig>,
+    /// What the operator decided last.
+    pub(crate) decided: NodeConfig,
+    /// Units that were taken away, by the configuration that did.
+    taken: BTreeMap<UnitId, u64>,
+    /// The last configuration every session goes on with.
+    pub(crate) heard: u64,
+    /// Those of them the node says nobody has.
+    pub(crate) vacated: BTreeSet<UnitId>,
     pub(crate) dice: Dice,
     pub(crate) disks: Disks,
     /// Storage answers only when told.
@@ -132,10 +141,11 @@ enum Step {
 pub(crate) const IMAGE_BYTES: usize = 4 << 20;
 
 impl World {
-    /// Two units, 1 and 2, of which `config` makes LUNs.
+    /// Units 1 to 4, of which `config` makes LUNs.
     pub(crate) fn new(seed: u64, config: NodeConfig) -> Self {
+        let decided = config.clone();
         let config = Arc::new(config);
-        let ids = [UnitId(1), UnitId(2)];
+        let ids = [1, 2, 3, 4].map(UnitId);
         let disks = Disks {
             units: ids.iter().map(|id| (*id, unit(*id))).collect(),
             images: ids.iter().map(|id| (*id, Vec::new())).collect(),
@@ -143,6 +153,10 @@ impl World {
         Self {
             node: Node::new(Arc::clone(&config)),
             config,
+            decided,
+            taken: BTreeMap::new(),
+            heard: 0,
+            vacated: BTreeSet::new(),
             dice: Dice::new(seed),
             disks,
             hold: false,
@@ -525,8 +539,37 @@ impl World {
     pub(crate) fn shut_down(&mut self, grace: Duration) {
         let sessions: Vec<_> = self.sessions.keys().copied().collect();
         for session in sessions {
-            let mail = Mail::Session(ToSession::Shutdown { grace });
+            let why = "the target is going away";
+            let mail = Mail::Session(ToSession::Shutdown { grace, why });
             self.post(Entity::Operator, Entity::Session(session), mail);
+        }
+    }
+
+    /// The operator decided anew, in `decided`.
+    pub(crate) fn configure(&mut self, grace: Duration) {
+        self.decided.version += 1;
+        let config = Arc::new(self.decided.clone());
+        let luns = config.targets.iter().flat_map(|target| &target.luns);
+        let given: BTreeSet<_> = luns.map(|(_, unit)| *unit).collect();
+        for unit in self.disks.units.keys() {
+            match given.contains(unit) {
+                true => self.taken.remove(unit),
+                false => Some(*self.taken.entry(*unit).or_insert(config.version)),
+            };
+        }
+        self.vacated.retain(|unit| !given.contains(unit));
+        let mail = Mail::Node(ToNode::Configure { config, grace });
+        self.post(Entity::Operator, Entity::Node, mail);
+    }
+
+    /// The node says that nobody has a unit: it must be so.
+    fn vacate(&mut self, unit: UnitId, version: u64) {
+        let lost = self.held.iter().any(|held| held.unit == unit);
+        assert!(!lost, "{unit:?} is vacated with a ticket in flight");
+        if self.taken.get(&unit).is_some_and(|taken| version >= *taken) {
+            let nexuses = self.disks.units[&unit].nexuses().count();
+            assert_eq!(nexuses, 0, "{unit:?} is vacated and has nexuses");
+            assert!(self.vacated.insert(unit), "{unit:?} is vacated twice");
         }
     }
 
@@ -547,6 +590,7 @@ impl World {
                     let Entity::Session(session) = from else {
                         panic!("only sessions have storage");
                     };
+                    assert!(!self.vacated.contains(&unit), "a ticket on a vacated unit");
                     self.held.push_back(Held {
                         session,
                         ticket,
@@ -567,6 +611,12 @@ impl World {
                 Action::ToSession(session, message) => {
                     self.post(from, Entity::Session(session), Mail::Session(message));
                 }
+                Action::Adopt(config) => self.config = config,
+                Action::Heard { version } => {
+                    assert!(version > self.heard, "heard twice");
+                    self.heard = version;
+                }
+                Action::Vacated { unit, version } => self.vacate(unit, version),
                 Action::Become(handover) => self.become_session(handover),
                 Action::HandOver(handover) => {
                     self.end_login(handover.conn);
@@ -622,8 +672,7 @@ impl World {
         let (id, conn) = (handover.session, handover.conn);
         self.end_login(conn);
         let mut actions = Actions::new();
-        let config = Arc::clone(&self.config);
-        let session = Session::new(handover, config, self.now, &mut actions, &mut self.disks);
+        let session = Session::new(handover, self.now, &mut actions, &mut self.disks);
         self.sessions.insert(
             id,
             Running {

@@ -23,7 +23,7 @@ fn conditions_are_told_by_precedence_then_age() {
         Sense::BUS_DEVICE_RESET,
         Sense::REPORTED_LUNS_DATA_HAS_CHANGED, // already pending
     ] {
-        attentions.establish(None, sense);
+        attentions.establish(|_| true, sense);
     }
     let told = [
         (0x29, 0x00),
@@ -40,7 +40,7 @@ fn conditions_are_told_by_precedence_then_age() {
 fn a_queue_is_bounded() {
     let mut attentions = attached();
     for ascq in 0..=255 {
-        attentions.establish(None, Sense::new(Key::UNIT_ATTENTION, 0x3f, ascq));
+        attentions.establish(|_| true, Sense::new(Key::UNIT_ATTENTION, 0x3f, ascq));
     }
     assert_eq!(attentions.pending, ATTENTIONS_MAX);
     assert_eq!(all(&mut attentions).len(), ATTENTIONS_MAX);
@@ -50,7 +50,7 @@ fn a_queue_is_bounded() {
 fn the_count_follows_every_way_out_of_a_queue() {
     let mut attentions = attached();
     attentions.attach(Nexus(2));
-    attentions.establish(Some(Nexus(1)), Sense::CAPACITY_DATA_HAS_CHANGED);
+    attentions.establish(|nexus| nexus != Nexus(1), Sense::CAPACITY_DATA_HAS_CHANGED);
     assert_eq!(attentions.pending, 3);
     attentions.clear(Nexus(2), Sense::CAPACITY_DATA_HAS_CHANGED);
     attentions.clear(Nexus(1), Sense::CAPACITY_DATA_HAS_CHANGED); // was not pending
