@@ -70,9 +70,11 @@ impl GlusterStore {
             .flatten()?;
         tracing::info!(
             "{place}: {}",
-            match image.direct {
-                true => "O_DIRECT, past the bricks' page caches",
-                false => "buffered by the bricks, which refuse O_DIRECT for its block size",
+            match (image.direct, image.volume.nature.redundant) {
+                (true, _) => "O_DIRECT, past the page cache of its brick",
+                (false, true) => "buffered by the bricks, which stand in for each other",
+                (false, false) =>
+                    "buffered by its brick, which refuses O_DIRECT for its block size",
             }
         );
         let image = Arc::new(image);

@@ -27,15 +27,21 @@ pub(crate) fn trials() -> Vec<Trial> {
         }),
         trial("doctor::what_is_warned_of", || {
             examined(
-                "replica = 2\nframe-timeout = 5\nremote-dio = on\nshard = 67108864\n",
+                "replica = 2\nframe-timeout = 5\nshard = 67108864\n",
                 0,
                 &[
                     "without an arbiter",
                     "network.frame-timeout",
-                    "network.remote-dio",
                     "features.shard",
-                    "warnings: 4",
+                    "warnings: 3",
                 ],
+            )
+        }),
+        trial("doctor::a_lone_brick", || {
+            examined(
+                "remote-dio = on\n",
+                0,
+                &["network.remote-dio", "warnings: 1"],
             )
         }),
         trial("doctor::an_image", an_image),

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::volfile::Translator;
+use super::volfile::{Nature, Translator};
 use super::{GlusterError, OPEN_WAIT, Place, image, volume, watch};
 use crate::config::Unfit;
 use crate::config::quantity::Bytes;
@@ -135,13 +135,14 @@ pub(super) fn findings(
     client: Option<(u32, u32)>,
 ) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
+    let redundant = Nature::of(translators, client).redundant;
     for translator in translators {
         let about = match translator.kind.as_str() {
             "cluster/replicate" => vec![quorum(volume, translator), witness(volume, translator)],
             "protocol/client" => vec![
                 ping(volume, translator),
                 frame(volume, translator),
-                direct(volume, translator),
+                direct(volume, translator).filter(|_| !redundant),
             ],
             "features/shard" => vec![Some(shard(volume))],
             _ => Vec::new(),
@@ -231,8 +232,8 @@ fn frame(volume: &str, client: &Translator) -> Option<Finding> {
 fn direct(volume: &str, client: &Translator) -> Option<Finding> {
     client.is_on("filter-O_DIRECT").then(|| {
         warning(
-            "network.remote-dio is on: O_DIRECT ends at the client, and every write goes through \
-             the bricks' page caches"
+            "network.remote-dio is on: every write goes through the page cache of a brick that \
+             nothing replicates, whose failures to write back can pass unseen"
                 .to_owned(),
             format!("gluster volume set {volume} network.remote-dio disable"),
         )
@@ -325,17 +326,20 @@ mod tests {
         let two = replicate("a b", "option quorum-type auto");
         let shard = "\nvolume s\n type features/shard\nend-volume";
         let found = examine(&format!("{client}{client}{two}{shard}"));
-        assert_eq!(found.len(), 5, "{found:?}");
+        assert_eq!(found.len(), 4, "{found:?}");
         assert!(found.iter().all(|(refused, _)| !refused));
         for text in [
             "up to 84 s; remedy: gluster volume set disks network.ping-timeout 10",
             "gluster volume reset disks network.frame-timeout",
-            "gluster volume set disks network.remote-dio disable",
             "gluster volume add-brick disks replica 3 arbiter 1",
             "features.shard is on",
         ] {
             assert!(found.iter().any(|(_, what)| what.contains(text)), "{text}");
         }
+        let alone = examine(client);
+        assert_eq!(alone.len(), 3, "{alone:?}");
+        let text = "gluster volume set disks network.remote-dio disable";
+        assert!(alone.iter().any(|(_, what)| what.contains(text)));
         let good = "volume c\n type protocol/client\n option ping-timeout 10\nend-volume";
         assert!(examine(good).is_empty());
     }

@@ -60,7 +60,12 @@ impl Image {
         }
         check_size(place, bytes, create_bytes, settings)?;
         found.bytes = bytes;
-        let direct = open_direct(&volume, &path, settings);
+        // A brick's page cache forgets a page it cannot write after telling one of those who sync. The
+        // others of a set make good for that; a brick on its own must write past its cache.
+        let direct = match volume.nature.redundant {
+            true => None,
+            false => open_direct(&volume, &path, settings),
+        };
         let access = Access {
             write: !settings.read_only,
             direct: direct.is_some(),

@@ -64,6 +64,9 @@ pub(super) struct Nature {
     pub(super) sharded: bool,
     /// Files are erasure coded.
     pub(super) dispersed: bool,
+    /// Every brick belongs to a replica or disperse set: one that fails a write or its sync is
+    /// known to have failed, is not read, and is healed from the others.
+    pub(super) redundant: bool,
     /// SEEK_DATA and SEEK_HOLE may be called: on sharded volumes they are not supported, and they
     /// crash clients before 10.3 where a volume only distributes.
     pub(super) seeks: bool,
@@ -74,12 +77,20 @@ impl Nature {
         let has = |kind: &str| translators.iter().any(|each| each.kind == kind);
         let sharded = has("features/shard");
         let dispersed = has("cluster/disperse");
-        let redundant = dispersed || has("cluster/replicate");
+        let sets = ["cluster/replicate", "cluster/disperse"];
+        let in_sets = translators
+            .iter()
+            .filter(|each| sets.contains(&&*each.kind))
+            .map(|set| set.children)
+            .sum::<usize>();
+        let is_brick = |each: &&Translator| each.kind == "protocol/client";
+        let bricks = translators.iter().filter(is_brick).count();
         let mended = client.is_some_and(|client| client >= (10, 3));
         Self {
             sharded,
             dispersed,
-            seeks: !sharded && (redundant || mended),
+            redundant: in_sets >= bricks.max(1),
+            seeks: !sharded && (in_sets > 0 || mended),
         }
     }
 }
@@ -118,8 +129,22 @@ end-volume";
     }
 
     #[test]
+    fn a_brick_outside_every_set_has_nobody_to_heal_it() {
+        let of = |text: &str| Nature::of(&parse(text), None).redundant;
+        let brick = "volume c\ntype protocol/client\nend-volume\n";
+        let pair = "volume r\ntype cluster/replicate\nsubvolumes a b\nend-volume\n";
+        assert!(of(&[brick, brick, pair].concat()));
+        assert!(of(&[brick, brick, brick, brick, pair, pair].concat()));
+        assert!(!of(&[brick, brick, brick, pair].concat()));
+        assert!(!of(brick) && !of(""));
+    }
+
+    #[test]
     fn seeking_is_safe_or_not_done() {
-        let of = |kind: &str, client| Nature::of(&parse(&format!("volume v\ntype {kind}")), client);
+        let of = |kind: &str, client| {
+            let text = format!("volume v\ntype {kind}\nsubvolumes a b");
+            Nature::of(&parse(&text), client)
+        };
         assert!(of("cluster/replicate", None).seeks);
         assert!(of("cluster/disperse", Some((9, 2))).seeks);
         assert!(!of("cluster/distribute", Some((10, 2))).seeks);
