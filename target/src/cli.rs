@@ -46,7 +46,7 @@ enum Command {
     ///
     /// With --config, what the file says, and on SIGHUP what it says then. With --lun, a trial on
     /// the loopback address.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Say whether a Gluster volume is safe to serve disks from, and what to change. Changes nothing.
     ///
     /// Exit code 0: in order, perhaps with warnings; 3: refused, or not within reach.

@@ -21,7 +21,7 @@ use iscsi::IscsiName;
 use crate::store::{STORAGE_TIMEOUT, Settings, StoreSpec};
 
 pub use refusal::{Refusal, Unfit};
-pub use values::{chap_secret, chap_user, name, secrets_differ};
+pub use values::{chap_secret, chap_user, name, secrets_differ, storage_timeout};
 
 /// Everything a server needs to know to start.
 #[derive(Clone, Debug)]

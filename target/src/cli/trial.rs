@@ -40,6 +40,9 @@ pub(super) struct Trial {
     )]
     #[arg(value_parser = ["write-through", "write-back"])]
     cache: String,
+    /// How long commands wait for Gluster before they are answered BUSY: 1s to 28s.
+    #[arg(long, value_name = "TIME", default_value = "20s", requires = "lun")]
+    storage_timeout: String,
     /// Bytes per logical block: 512 or 4096.
     #[arg(long, value_name = "BYTES", default_value_t = 512, requires = "lun")]
     block_size: u32,
@@ -60,6 +63,8 @@ impl Trial {
             let what = format!("{} is no block size", self.block_size);
             Argument("--block-size", Unfit::new(what, "512 or 4096"))
         })?;
+        let storage_timeout = config::storage_timeout(&self.storage_timeout)
+            .map_err(|unfit| Argument("--storage-timeout", unfit))?;
         let mut target = TargetSpec::open_to_all(name);
         for (lun, text) in (0..).zip(&self.lun) {
             let at = |unfit| Argument("--lun", unfit);
@@ -69,6 +74,7 @@ impl Trial {
             target.luns.push(LunSpec {
                 write_back,
                 block_size,
+                storage_timeout,
                 ..LunSpec::new(lun, store)
             });
         }

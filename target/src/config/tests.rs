@@ -44,7 +44,11 @@ store = "mem:512MiB"
 
 #[test]
 fn a_good_file_means_what_it_says() {
-    let config = ServerConfig::parse("glint.toml", GOOD).unwrap_or_else(|why| panic!("{why}"));
+    let text = GOOD.replace(
+        "read_only = true",
+        "read_only = true\nstorage_timeout = \"5s\"",
+    );
+    let config = ServerConfig::parse("glint.toml", &text).unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(config.listen.len(), 2);
     assert_eq!(config.node.queue_depth, 64);
     assert_eq!(config.node.ping_interval, Duration::ZERO);
@@ -64,6 +68,8 @@ fn a_good_file_means_what_it_says() {
     assert_eq!(one.luns[0].block_size, BlockSize::B4096);
     assert_eq!(one.luns[0].serial.as_deref(), Some("A-1"));
     assert!(one.luns[1].read_only && !one.luns[1].write_back);
+    assert_eq!(one.luns[0].storage_timeout, Duration::from_secs(20));
+    assert_eq!(one.luns[1].storage_timeout, Duration::from_secs(5));
     let users: Vec<_> = two.chap.iter().map(|chap| chap.name.as_str()).collect();
     assert_eq!(users, ["ann", "bob"]);
     assert_eq!(two.access, InitiatorAccess::Anyone);
@@ -292,6 +298,13 @@ const BAD: &[(&str, &str, usize, &str, &str)] = &[
         26,
         "",
         "true or false",
+    ),
+    (
+        "read_only = true",
+        "read_only = true\nstorage_timeout = \"30s\"",
+        27,
+        "target[0].lun[1].storage_timeout",
+        "from 1s to 28s",
     ),
     ("lun = 1", "lun = 1\nlun = 2", 25, "", "TOML"),
 ];

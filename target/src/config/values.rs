@@ -1,5 +1,7 @@
 //! What single values may be, wherever they come from.
 
+use std::time::Duration;
+
 use block::BlockSize;
 use engine::ChapCredential;
 use iscsi::IscsiName;
@@ -87,6 +89,19 @@ pub(super) fn block_size(bytes: i64) -> Result<BlockSize, Unfit> {
         .ok()
         .and_then(BlockSize::new)
         .ok_or_else(|| Unfit::new(format!("{bytes} is no block size"), "512 or 4096"))
+}
+
+/// Above a hiccup of the network, below the 30 s after which initiators abort commands.
+pub fn storage_timeout(text: &str) -> Result<Duration, Unfit> {
+    let range = Duration::from_secs(1)..=Duration::from_secs(28);
+    let timeout = quantity::duration(text)?;
+    match range.contains(&timeout) {
+        true => Ok(timeout),
+        false => Err(Unfit::new(
+            format!("\"{text}\" is out of range"),
+            "from 1s to 28s, below the 30 s after which initiators abort commands",
+        )),
+    }
 }
 
 /// At least one largest command, so that every command can be served.

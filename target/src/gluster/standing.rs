@@ -23,6 +23,8 @@ pub(super) struct Standing {
     current: RwLock<Arc<GlusterFile>>,
     /// One at a time opens it anew.
     reopening: Mutex<()>,
+    /// It could not be opened anew, so far.
+    away: AtomicBool,
     /// Another file has its name.
     lost: AtomicBool,
 }
@@ -42,6 +44,7 @@ impl Standing {
             known,
             current: RwLock::new(Arc::new(file)),
             reopening: Mutex::default(),
+            away: AtomicBool::new(false),
             lost: AtomicBool::new(false),
         }
     }
@@ -80,10 +83,14 @@ impl Standing {
                 return Err(Fault::Gone);
             }
             Err(why) => {
-                tracing::warn!("{path}: its handle went bad and a new one is not to be had: {why}");
+                // Every operation tries; one line is enough until one succeeds.
+                if !self.away.swap(true, Ordering::SeqCst) {
+                    tracing::error!("{path}: its handle went bad, and no new one: {why}");
+                }
                 return Err(fault(&why, self.access.write));
             }
         };
+        self.away.store(false, Ordering::SeqCst);
         tracing::warn!("{path}: its handle went bad; it was opened anew");
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::replace(&mut *current, file);

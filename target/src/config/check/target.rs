@@ -1,8 +1,5 @@
 //! Targets and their disks.
 
-use std::ops::RangeInclusive;
-use std::time::Duration;
-
 use engine::InitiatorAccess;
 use iscsi::IscsiName;
 use toml::Spanned;
@@ -15,9 +12,6 @@ use crate::store::StoreSpec;
 /// LUNs that every addressing method glint speaks can name (SAM-5 4.7.3, 14 bits).
 const LUN_MAX: u16 = iscsi::Lun::NUMBER_MAX;
 const LUN_ALLOWED: &str = "a number from 0 to 16383";
-
-/// Above a hiccup of the network, below the 30 s after which initiators abort commands.
-const STORAGE_TIMEOUTS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(28);
 
 impl Checker<'_> {
     pub(super) fn target(
@@ -99,12 +93,10 @@ impl Checker<'_> {
         if let Some(text) = &lun.cache {
             spec.write_back = self.value(text, &key("cache"), values::cache)?;
         }
-        self.time(
-            &lun.storage_timeout,
-            &key("storage_timeout"),
-            STORAGE_TIMEOUTS,
-            &mut spec.storage_timeout,
-        )?;
+        if let Some(text) = &lun.storage_timeout {
+            let key = key("storage_timeout");
+            spec.storage_timeout = self.value(text, &key, values::storage_timeout)?;
+        }
         if let Some(text) = &lun.serial {
             let serial = self.value(text, &key("serial"), values::serial)?;
             let (what, allowed) = (format!("serial number {serial}"), "one nothing else has");
