@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use initiator_sim::{LoginOptions, Session};
-use iscsi::Lun;
+use iscsi::{Lun, TmfFunction, TmfResponse};
 use scenarios::binaries;
 use scenarios::catalogue;
 use scenarios::dut::{ProcessDut, Store};
@@ -17,8 +17,18 @@ use scenarios::verdict::Verdict;
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
+/// A plan is noticed within this.
+const NOTICED: Duration = Duration::from_millis(20);
+
+/// SAM-5 5.3.1.
+const BUSY: u8 = 0x08;
+
 async fn login(server: &Server) -> Session {
-    let mut session = Session::login(server.portal, &LoginOptions::new(TARGET))
+    login_as(server, LoginOptions::new(TARGET)).await
+}
+
+async fn login_as(server: &Server, options: LoginOptions) -> Session {
+    let mut session = Session::login(server.portal, &options)
         .await
         .expect("a login");
     session.clear_attention(Lun(0)).await.expect("attention");
@@ -95,4 +105,43 @@ fn a_volume_that_only_says_it_synced_fails_every_durability_scenario() {
                 || contrast.expected.contains("as it was before or as it was written"));
         assert!(lost, "{}: {verdict}", scenario.id);
     }
+}
+
+/// A brick takes a write and falls silent: BUSY in time; until the write has landed, its blocks are
+/// refused and a reset is not "complete"; then everything goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_complete_while_a_late_write_can_land() {
+    let program = binaries::glintd().expect("glintd builds");
+    let volume = FakeVolume::new("replica = 3\n").expect("a volume");
+    let store = volume.store("disk.img", 1 << 20);
+    let arguments = ["--storage-timeout", "1s", "--lun", &store];
+    let server = Server::glintd_on(&volume, &program, ANY, &arguments).expect("glintd starts");
+    let mut writer = login(&server).await;
+    let options = LoginOptions::new(TARGET).qualifier(2);
+    let mut other = login_as(&server, options).await;
+    // A reset is refused after 10 s.
+    other.conn().set_timeout(Duration::from_secs(20));
+    let reset = TmfFunction::LOGICAL_UNIT_RESET;
+
+    volume.plan("write /disk.img nth=1 hang\n").expect("a plan");
+    tokio::time::sleep(NOTICED).await;
+    let late = writer.write(Lun(0), 8, &[0x5a; 4096]).await;
+    assert_eq!(late.expect("an answer").status, BUSY);
+    let same_blocks = other.read(Lun(0), 8, 8).await.expect("an answer");
+    assert_eq!(same_blocks.status, BUSY);
+    let others = other.read(Lun(0), 16, 8).await.expect("an answer");
+    assert!(others.is_good());
+    let refused = other.task_management(reset, Lun(0), None).await;
+    assert_eq!(refused.expect("an answer"), TmfResponse::REJECTED);
+
+    volume.plan("").expect("no plan");
+    let done = other.task_management(reset, Lun(0), None).await;
+    assert_eq!(done.expect("an answer"), TmfResponse::COMPLETE);
+    other.clear_attention(Lun(0)).await.expect("attention");
+    let landed = other.read(Lun(0), 8, 8).await.expect("an answer");
+    assert_eq!(landed.data, [0x5a; 4096]);
+    writer.clear_attention(Lun(0)).await.expect("attention");
+    writer.logout().await.expect("logout");
+    other.logout().await.expect("logout");
+    server.terminate(Duration::from_secs(5)).expect("SIGTERM");
 }
