@@ -4,6 +4,7 @@ pub mod admission;
 mod by_hand;
 pub mod chap;
 pub mod data_out;
+pub mod deadlines;
 pub mod digests;
 pub mod discovery;
 pub mod durability;
@@ -33,7 +34,7 @@ pub mod write;
 use crate::scenario::Scenario;
 
 /// The families, in the order in which a session meets them.
-const FAMILIES: [fn() -> Vec<Scenario>; 25] = [
+const FAMILIES: [fn() -> Vec<Scenario>; 26] = [
     login::scenarios,
     admission::scenarios,
     reinstatement::scenarios,
@@ -58,6 +59,7 @@ const FAMILIES: [fn() -> Vec<Scenario>; 25] = [
     durability::scenarios,
     restart::scenarios,
     storage::scenarios,
+    deadlines::scenarios,
     hung_tasks::scenarios,
 ];
 
