@@ -1,6 +1,7 @@
 //! SIGHUP: the configuration file again, while the server runs.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::config::ServerConfig;
 use crate::server::Server;
@@ -28,21 +29,20 @@ pub(super) async fn reread(server: &mut Server, path: Option<&Path>) {
     }
 }
 
-/// Files may be on storage that hangs, too.
+/// How long the file may take to be read: it may be on storage that hangs, too.
+const READ_WAIT: Duration = Duration::from_secs(10);
+
 async fn load(path: PathBuf) -> Option<ServerConfig> {
     let loaded = tokio::task::spawn_blocking(move || {
         let config = ServerConfig::load(&path);
         config.inspect(|config| super::warn_if_readable(&path, config))
     });
-    match loaded.await {
-        Ok(Ok(config)) => Some(config),
-        Ok(Err(why)) => {
-            tracing::error!("configuration not re-read, nothing changes: {why}");
-            None
-        }
-        Err(_) => {
-            tracing::error!("bug: reading the configuration panicked; nothing changes");
-            None
-        }
-    }
+    let why = match tokio::time::timeout(READ_WAIT, loaded).await {
+        Ok(Ok(Ok(config))) => return Some(config),
+        Ok(Ok(Err(why))) => why.to_string(),
+        Ok(Err(_)) => "bug: reading it panicked".to_owned(),
+        Err(_) => format!("the file is not read within {READ_WAIT:?}"),
+    };
+    tracing::error!("configuration not re-read, nothing changes: {why}");
+    None
 }

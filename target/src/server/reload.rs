@@ -21,9 +21,12 @@ use crate::config::{LunSpec, ServerConfig};
 use crate::store::{OpenError, Store};
 use crate::units::UnitTable;
 
-/// How long storage may take with what it has of an image that is to be closed: more than any
-/// operation on a Gluster volume, which is answered after 20 s at the latest.
-const DRAIN_WAIT: Duration = Duration::from_secs(25);
+/// How long all images that are new may take to open: a Gluster volume that is not within reach
+/// takes 12 s to say so.
+const OPEN_WAIT: Duration = Duration::from_secs(60);
+
+/// How much longer than an operation on it may take an image may take to come to rest.
+const DRAIN_SLACK: Duration = Duration::from_secs(5);
 
 /// How long sessions may take to hear of a configuration: they are a poll away from it.
 const HEAR_WAIT: Duration = Duration::from_secs(2);
@@ -56,6 +59,9 @@ pub enum Unchanged {
         /// Why.
         why: String,
     },
+    /// An image does not open, and does not fail to.
+    #[error("storage does not answer within {OPEN_WAIT:?}")]
+    NoAnswer,
     /// Opening an image ended in a bug of ours.
     #[error("bug: opening an image panicked")]
     Panicked,
@@ -165,7 +171,10 @@ impl Server {
     async fn open(&self, wanted: Vec<Wanted>, open: &Opener) -> Result<Vec<Served>, Unchanged> {
         let open = Arc::clone(open);
         let opened = spawn_blocking(move || images::open_all(wanted, |lun| open(lun)));
-        let opened = opened.await.map_err(|_| Unchanged::Panicked)??;
+        // One that opens later is closed by the thread that opened it.
+        let opened = timeout(OPEN_WAIT, opened).await;
+        let opened = opened.map_err(|_| Unchanged::NoAnswer)?;
+        let opened = opened.map_err(|_| Unchanged::Panicked)??;
         Ok(images::serve(&self.shell.units, opened))
     }
 
@@ -183,7 +192,7 @@ impl Server {
         let mut rest = self.served.clone();
         rest.retain(|served| !in_the_way.contains(served));
         let version = self.publish(&rest, in_the_way);
-        let until = Instant::now() + DRAIN_WAIT;
+        let until = Instant::now() + drain_wait(in_the_way);
         for served in in_the_way {
             let freed = timeout_at(until, freed(&self.shell.units, served.unit, version)).await;
             let why = match freed {
@@ -229,6 +238,9 @@ impl Server {
     /// them; those that take too long are named, and go on.
     async fn retire(&mut self, gone: Vec<Served>, version: u64) -> Vec<String> {
         let before = self.closing.len();
+        // Sessions that are sent away keep their units until they end.
+        let grace = self.config.shutdown_grace + engine::limits::CLOSE_WAIT;
+        let bound = grace + drain_wait(&gone);
         for served in gone {
             let units = Arc::clone(&self.shell.units);
             let (name, unit) = (served.wanted.name(), served.unit);
@@ -248,8 +260,6 @@ impl Server {
                 (&mut closing.task).await.ok();
             }
         };
-        // Sessions that are sent away keep their units until they end.
-        let bound = self.config.shutdown_grace + engine::limits::CLOSE_WAIT + DRAIN_WAIT;
         timeout(bound, closed).await.ok();
         self.closing.retain(|closing| !closing.task.is_finished());
         let left = self.closing.iter();
@@ -318,6 +328,14 @@ impl Closing {
             (&mut self.task).await.ok();
         }
     }
+}
+
+/// How long storage may take with what it has of images that are to be closed.
+fn drain_wait(images: &[Served]) -> Duration {
+    let timeouts = images
+        .iter()
+        .map(|served| served.wanted.lun.storage_timeout);
+    timeouts.max().unwrap_or_default() + DRAIN_SLACK
 }
 
 /// Waits until nobody has a unit any more, nothing of it can land, and what it was given is durable.

@@ -56,6 +56,19 @@ fn what_storage_has_of_a_removed_lun_is_finished() {
     );
 }
 
+/// Answered it was, but it could still land in whatever is opened next.
+#[test]
+fn a_late_write_keeps_its_unit() {
+    check(
+        "I> in | B> hold | I> write itt=1 lun=1 imm=512 fill=1 | T> nothing | W> serve 0=1 | B> late | T> status itt=1 busy
+         W> in-use unit=2 | B> lands | T> nothing | W> vacated unit=2 | B> holds lun=1 fill=1",
+    );
+    check(
+        "I> in | B> hold | I> write itt=1 lun=1 imm=512 fill=1 | B> late | T> status itt=1 busy | W> serve 0=1
+         W> in-use unit=2 | B> lands | W> vacated unit=2",
+    );
+}
+
 #[test]
 fn what_storage_does_not_have_of_it_is_refused() {
     // The second half of a read.
@@ -148,6 +161,17 @@ fn who_is_no_longer_let_in_is_asked_once_to_log_out() {
     ));
 }
 
+/// The sooner end counts, whoever wants it.
+#[test]
+fn who_was_asked_to_log_out_is_not_asked_again() {
+    check(
+        "I> in | W> serve gone grace=9 | T> async event=1 seconds=9 | W> shutdown s=2 | T> nothing | W> pass s=3 | T> closed",
+    );
+    check(
+        "I> in | W> serve gone grace=2 | T> async event=1 seconds=2 | W> shutdown s=9 | T> nothing | W> pass s=3 | T> closed",
+    );
+}
+
 #[test]
 fn a_session_without_a_connection_is_not_asked() {
     let mut config = crate::config();
@@ -164,6 +188,23 @@ fn secrets_are_asked_of_new_logins() {
     check(&format!(
         "I> in | W> serve 0=1 1=2 secret=another-secret | I> tur | T> status good
          I2> connect | I2> login T csg=1 nsg=3 isid=7 {NAMES} | T2> login status=0201 | T2> closed"
+    ));
+}
+
+/// What it proved is no longer what is asked for: it may try again.
+#[test]
+fn a_secret_that_changes_during_a_login() {
+    let proves = format!(
+        "W> serve 0=1 secret=the-first-secret | I> connect
+         I> login csg=0 {NAMES} AuthMethod=CHAP | T> login AuthMethod=CHAP | I> login csg=0 CHAP_A=5 | T> login CHAP_A=5
+         I> prove name=user secret=the-first-secret | T> login T csg=0 nsg=1 status=0000"
+    );
+    check(&format!(
+        "{proves} | W> serve 0=1 secret=the-other-secret | I> login T csg=1 nsg=3 | T> login status=0301 | T> closed"
+    ));
+    check(&format!(
+        "{proves} | W> serve 0=1 2=3 secret=the-first-secret | I> login T csg=1 nsg=3 | T> login T nsg=3 status=0000
+         I> luns | T> data-in len=24"
     ));
 }
 

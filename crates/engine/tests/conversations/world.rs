@@ -73,6 +73,9 @@ struct Running {
 pub(crate) struct Disks {
     units: BTreeMap<UnitId, Unit>,
     images: BTreeMap<UnitId, Vec<u8>>,
+    holders: BTreeSet<(UnitId, SessionId)>,
+    /// Whose turn it is.
+    looks: SessionId,
 }
 
 impl Disks {
@@ -89,7 +92,18 @@ impl Disks {
 
 impl Units for Disks {
     fn with<R>(&mut self, unit: UnitId, look: impl FnOnce(&mut Unit) -> R) -> Option<R> {
-        self.units.get_mut(&unit).map(look)
+        let held = self.holders.contains(&(unit, self.looks));
+        self.units.get_mut(&unit).filter(|_| held).map(look)
+    }
+
+    fn hold(&mut self, unit: UnitId) {
+        let first = self.holders.insert((unit, self.looks));
+        assert!(first, "{unit:?} is held twice");
+    }
+
+    fn let_go(&mut self, unit: UnitId) {
+        let held = self.holders.remove(&(unit, self.looks));
+        assert!(held, "{unit:?} was not held");
     }
 }
 
@@ -149,6 +163,8 @@ impl World {
         let disks = Disks {
             units: ids.iter().map(|id| (*id, unit(*id))).collect(),
             images: ids.iter().map(|id| (*id, Vec::new())).collect(),
+            holders: BTreeSet::new(),
+            looks: SessionId(0),
         };
         Self {
             node: Node::new(Arc::clone(&config)),
@@ -336,6 +352,7 @@ impl World {
             return;
         };
         let mut actions = Actions::new();
+        self.disks.looks = id;
         running
             .session
             .handle(self.now, input, &mut self.disks, &mut actions);
@@ -567,6 +584,8 @@ impl World {
         let lost = self.held.iter().any(|held| held.unit == unit);
         assert!(!lost, "{unit:?} is vacated with a ticket in flight");
         if self.taken.get(&unit).is_some_and(|taken| version >= *taken) {
+            let holders = self.disks.holders.iter().filter(|(held, _)| *held == unit);
+            assert_eq!(holders.count(), 0, "{unit:?} is vacated and held");
             let nexuses = self.disks.units[&unit].nexuses().count();
             assert_eq!(nexuses, 0, "{unit:?} is vacated and has nexuses");
             assert!(self.vacated.insert(unit), "{unit:?} is vacated twice");
@@ -672,6 +691,7 @@ impl World {
         let (id, conn) = (handover.session, handover.conn);
         self.end_login(conn);
         let mut actions = Actions::new();
+        self.disks.looks = id;
         let session = Session::new(handover, self.now, &mut actions, &mut self.disks);
         self.sessions.insert(
             id,
@@ -710,6 +730,7 @@ impl World {
         }
         assert_eq!(self.session_count(), 0, "the node thinks sessions are left");
         assert!(self.held.is_empty());
+        assert!(self.disks.holders.is_empty(), "a unit is held for ever");
         for unit in self.disks.units.values() {
             assert_eq!(unit.nexuses().count(), 0, "a nexus is left");
         }
