@@ -58,19 +58,35 @@ impl Server {
         Self::glintd_as(program, listen, arguments, |command| volume.lend(command))
     }
 
+    /// `glintd serve` on a fake volume with a configuration file.
+    pub fn glintd_with(
+        volume: &FakeVolume,
+        program: &Path,
+        config: &Path,
+    ) -> Result<Self, DutError> {
+        let mut command = Command::new(program);
+        command.arg("serve").arg("--config").arg(config);
+        volume.lend(&mut command);
+        Self::start(command)
+    }
+
     fn glintd_as(
         program: &Path,
         listen: SocketAddr,
         arguments: &[&str],
         prepare: impl FnOnce(&mut Command),
     ) -> Result<Self, DutError> {
-        let folder = tempfile::tempdir().map_err(DutError::io("make a folder for glintd"))?;
         let mut command = Command::new(program);
         command
             .args(["serve", "--listen", &listen.to_string()])
             .args(["--target-name", TARGET])
             .args(arguments);
         prepare(&mut command);
+        Self::start(command)
+    }
+
+    fn start(command: Command) -> Result<Self, DutError> {
+        let folder = tempfile::tempdir().map_err(DutError::io("make a folder for glintd"))?;
         let (process, portals) = Process::start("glintd", command, &folder.path().join("log"))?;
         Ok(Self {
             portal: process.await_portal(&portals)?,

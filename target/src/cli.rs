@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program talks to its caller
 
 mod doctor;
+mod image;
 mod reread;
 mod trial;
 
@@ -55,6 +56,9 @@ enum Command {
         #[arg(value_name = "gluster://…")]
         volume: String,
     },
+    /// Make, list, look at, rename and remove images of Gluster volumes.
+    #[command(subcommand)]
+    Image(image::Image),
 }
 
 #[derive(Debug, clap::Args)]
@@ -76,6 +80,7 @@ pub fn run() -> ExitCode {
         Command::Check { config } => check(&config),
         Command::Serve(serve) => start(&serve),
         Command::Doctor { volume } => doctor::examine(&volume),
+        Command::Image(image) => image.run(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The only place that asks the system for the time.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use engine::Moment;
 
@@ -27,4 +27,9 @@ impl Clock {
     pub fn instant(&self, moment: Moment) -> tokio::time::Instant {
         (self.start + Duration::from_nanos(moment.0)).into()
     }
+}
+
+/// What the clock on the wall says, for people to read.
+pub fn wall() -> SystemTime {
+    SystemTime::now()
 }

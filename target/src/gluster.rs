@@ -6,6 +6,8 @@
 //! volume is.
 
 mod calls;
+mod catalog;
+mod claim;
 mod crew;
 mod doctor;
 mod errno;
@@ -13,6 +15,7 @@ mod error;
 mod flush;
 mod image;
 mod place;
+mod record;
 mod standing;
 mod volfile;
 mod volume;
@@ -28,12 +31,16 @@ use block::{Caps, Completion, Fault, Op, Ticket};
 use crate::inbox::Completions;
 use crate::store::{Settings, Store, caps};
 
+use claim::Claim;
 use crew::{Crew, Limits};
 use image::Image;
+use record::Missing;
 
+pub use catalog::{Catalog, Details, Listed};
 pub use doctor::{Checkup, Finding};
 pub use error::GlusterError;
 pub use place::{Place, VolfileServer};
+pub use record::ImageId;
 
 /// Opening all of it: longer than libgfapi takes to give up on three dead servers one after the
 /// other, shorter than an operator waits for a service that does not start.
@@ -45,9 +52,11 @@ const CLOSE_WAIT: Duration = Duration::from_secs(5);
 /// An image on a Gluster volume.
 pub struct GlusterStore {
     caps: Caps,
+    id: ImageId,
     crew: Crew,
     /// There until it is closed.
     image: Option<Arc<Image>>,
+    claim: Option<Claim>,
 }
 
 impl GlusterStore {
@@ -61,11 +70,20 @@ impl GlusterStore {
         let (there, how) = (place.clone(), *settings);
         let opened = watch::within("glintd-open", OPEN_WAIT, move || {
             let volume = volume::open(&there)?;
+            let missing = match how.read_only {
+                true => Missing::Leave,
+                false => Missing::Make,
+            };
             let image = Image::open(Arc::clone(&volume), &there, create_bytes, &how);
+            let known = image.and_then(|image| {
+                let (id, _) = record::identify(&volume, &there, &image.found, missing)?;
+                let claim = claim::claim(&volume, &there, id.number);
+                Ok((image, id, claim))
+            });
             // Left now, the volume would hold up the refusal for ten seconds.
-            image.inspect_err(|_| volume::leave(volume))
+            known.inspect_err(|_| volume::leave(volume))
         });
-        let image = opened
+        let (image, id, claim) = opened
             .map_err(|why| GlusterError::no_answer(place, OPEN_WAIT, why))
             .flatten()?;
         tracing::info!(
@@ -86,8 +104,10 @@ impl GlusterStore {
             .map_err(|why| GlusterError::io(place, "no thread for it", why))?;
         Ok(Self {
             caps: caps(image.bytes, settings, image.thin),
+            id,
             crew,
             image: Some(image),
+            claim,
         })
     }
 }
@@ -115,6 +135,10 @@ impl Store for GlusterStore {
         !self.crew.has_overdue()
     }
 
+    fn image(&self) -> Option<ImageId> {
+        Some(self.id)
+    }
+
     /// Waits no longer than an operation may take.
     fn sync(&self) -> Result<(), Fault> {
         let reply = Arc::new(Completions::default());
@@ -137,9 +161,11 @@ impl Drop for GlusterStore {
         let Some(image) = self.image.take() else {
             return;
         };
+        let claim = self.claim.take();
         let closed = watch::within("glintd-close", CLOSE_WAIT, move || {
             let volume = Arc::clone(&image.volume);
             drop(image);
+            drop(claim);
             volume
         });
         match closed {

@@ -1,10 +1,11 @@
 //! What a disk is called in its INQUIRY data: stable over restarts and portals, unique per disk.
 //!
-//! Serial number and NAA identifier derive from the target's name, the LUN and where the image is
-//! (`file:/srv/disk.img`, without its size), or from the target's name and the `serial` the
-//! operator gave. They do not depend on addresses, on the order of the configuration, or on the
-//! image's size. Moving the file or renumbering the LUN makes another disk, unless `serial` pins
-//! it.
+//! Serial number and NAA identifier derive from who the image is, where that is kept with it (on a
+//! Gluster volume): then they stay whatever it is called and whichever target, LUN or node serves
+//! it. Otherwise they derive from the target's name, the LUN and where the image is
+//! (`file:/srv/disk.img`, without its size): moving the file or renumbering the LUN makes another
+//! disk. A `serial` from the operator goes before both, and then they derive from it and the
+//! target's name. They never depend on addresses, the order of the configuration, or a size.
 //!
 //! The NAA identifier is type 6 with a locally administered company identifier (`02474c`): glint
 //! has none of its own from the IEEE. The 100 bits after it are a hash.
@@ -14,28 +15,100 @@ use scsi::Identity;
 use sha2::{Digest, Sha256};
 
 use crate::config::LunSpec;
+use crate::gluster::ImageId;
 
 /// U/L bit set ("locally administered"), then "GL".
 const COMPANY_ID: u32 = 0x02_47_4c;
 
-/// What the disk `lun` of `target` is called.
-pub fn identity(target: &IscsiName, lun: &LunSpec) -> Identity {
-    let hash = match &lun.serial {
-        Some(serial) => digest(&["serial", target.as_str(), serial]),
-        None => digest(&[
-            "derived",
-            target.as_str(),
-            &lun.lun.to_string(),
-            &lun.store.place(),
-        ]),
-    };
-    let serial = lun.serial.clone().unwrap_or_else(|| hex(&hash[16..26]));
+/// What the disk `lun` of `target` is called, whose store says that it is `image`.
+pub fn identity(target: &IscsiName, lun: &LunSpec, image: Option<&ImageId>) -> Identity {
+    match (&lun.serial, image) {
+        (Some(serial), _) => {
+            let hash = digest(&["serial", target.as_str(), serial]);
+            called(serial.clone(), &hash)
+        }
+        (None, Some(image)) => of_image(image),
+        (None, None) => {
+            let (lun, place) = (lun.lun.to_string(), lun.store.place());
+            derived(&digest(&["derived", target.as_str(), &lun, &place]))
+        }
+    }
+}
+
+/// What a disk that is this image is called, unless the operator says otherwise.
+pub fn of_image(image: &ImageId) -> Identity {
+    derived(&digest(&["image", &hex(&image.volume), &hex(&image.id)]))
+}
+
+/// The disks of one process so far: no image is served twice, and no two disks are called alike.
+#[derive(Debug, Default)]
+pub struct Known(Vec<(String, Option<ImageId>, Option<Identity>)>);
+
+impl Known {
+    /// The disk `name` is there; what it is called counts if it is given.
+    pub fn note(&mut self, name: String, image: Option<ImageId>, identity: Option<Identity>) {
+        self.0.push((name, image, identity));
+    }
+
+    /// Takes the disk `name` in, unless another one is the same image or is called alike.
+    pub fn admit(
+        &mut self,
+        name: String,
+        image: Option<ImageId>,
+        identity: Identity,
+    ) -> Result<(), Twin> {
+        let file = |image: &ImageId| (image.volume, image.number);
+        for (other, its_image, called) in &self.0 {
+            let other = other.clone();
+            if image.is_some() && image.as_ref().map(file) == its_image.as_ref().map(file) {
+                return Err(Twin::SameImage { other });
+            }
+            let alike =
+                |called: &Identity| called.naa == identity.naa || called.serial == identity.serial;
+            if called.as_ref().is_some_and(alike) {
+                let serial = identity.serial;
+                return Err(Twin::SameName { other, serial });
+            }
+        }
+        self.note(name, image, Some(identity));
+        Ok(())
+    }
+}
+
+/// Why a disk cannot be served beside another. The operator must act.
+#[derive(Debug, thiserror::Error)]
+pub enum Twin {
+    /// One file under two LUNs: initiators would take them for two paths to one disk, each with a
+    /// state of its own.
+    #[error("the same image is {other} already; serve each image as one LUN")]
+    SameImage {
+        /// The disk that is it.
+        other: String,
+    },
+    /// Two images, one name: initiators would take them for one disk.
+    #[error(
+        "its serial number {serial} is that of {other}; give one of them a serial of its own \
+         (serial = \"…\"), or its own record in .glint/images"
+    )]
+    SameName {
+        /// The disk that is called so.
+        other: String,
+        /// How.
+        serial: String,
+    },
+}
+
+fn derived(hash: &[u8; 32]) -> Identity {
+    called(hex(&hash[16..26]), hash)
+}
+
+fn called(serial: String, hash: &[u8; 32]) -> Identity {
     Identity {
         vendor: *b"GLINT   ",
         product: *b"iSCSI disk      ",
         revision: revision(),
         serial,
-        naa: naa(&hash),
+        naa: naa(hash),
     }
 }
 
@@ -87,6 +160,7 @@ mod tests {
         identity(
             &name,
             &LunSpec::new(lun, StoreSpec::parse(store).expect("a store")),
+            None,
         )
     }
 
@@ -104,6 +178,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn no_image_twice_and_no_name_twice() {
+        let mut known = Known::default();
+        let mut admit =
+            |image: Option<ImageId>, identity| known.admit(format!("{image:?}"), image, identity);
+        admit(Some(IMAGE), of_image(&IMAGE)).expect("the first");
+        let pinned = Identity {
+            serial: "PINNED".to_owned(),
+            naa: [1; 16],
+            ..of_image(&IMAGE)
+        };
+        let why = admit(Some(IMAGE), pinned.clone());
+        assert!(matches!(why, Err(Twin::SameImage { .. })), "{why:?}");
+        // A record that was copied for another file's.
+        let copied = ImageId { number: 8, ..IMAGE };
+        let why = admit(Some(copied), of_image(&copied));
+        assert!(matches!(why, Err(Twin::SameName { .. })), "{why:?}");
+        admit(None, pinned).expect("another disk");
+        // One that leaves may give its name to another, and its image not yet.
+        let mut known = Known::default();
+        known.note("leaving".to_owned(), Some(IMAGE), None);
+        let why = known.admit("one".to_owned(), Some(IMAGE), of_image(&IMAGE));
+        assert!(matches!(why, Err(Twin::SameImage { other }) if other == "leaving"));
+        let heir = known.admit("two".to_owned(), Some(copied), of_image(&copied));
+        heir.expect("the name is free");
+    }
+
     /// Initiators remember disks by these: a change of the derivation is a new disk to them.
     #[test]
     fn the_derivation_does_not_change() {
@@ -113,6 +214,45 @@ mod tests {
         assert_eq!(disk.serial.len(), 20);
         assert_eq!(hex(&disk.naa), NAA_OF_DISK);
     }
+
+    const IMAGE: ImageId = ImageId {
+        volume: *b"0123456789abcdef",
+        number: 7,
+        id: [0x5a; 16],
+    };
+
+    /// The same disk from every target and LUN; another volume's or another id is another disk.
+    #[test]
+    fn an_image_that_knows_who_it_is_is_called_by_that_alone() {
+        let of = |target: &str, lun: u16, image: &ImageId| {
+            let store = StoreSpec::parse(&format!("gluster://g1/vol/{lun}.img"));
+            let mut spec = LunSpec::new(lun, store.expect("a store"));
+            let name = IscsiName::parse(target).expect("a name");
+            let free = identity(&name, &spec, Some(image));
+            spec.serial = Some("PINNED".to_owned());
+            assert_eq!(identity(&name, &spec, Some(image)).serial, "PINNED");
+            free
+        };
+        let one = of("iqn.2026-01.a:b", 0, &IMAGE);
+        assert_eq!(one, of("iqn.2026-01.c:d", 9, &IMAGE));
+        assert_eq!(one, of_image(&IMAGE));
+        assert_eq!(hex(&one.naa), NAA_OF_IMAGE);
+        let volume = *b"0123456789abcdeg";
+        let other = [
+            ImageId { volume, ..IMAGE },
+            ImageId {
+                id: [0xa5; 16],
+                ..IMAGE
+            },
+        ];
+        for other in other.map(|image| of_image(&image)) {
+            assert_ne!(one.serial, other.serial);
+            assert_ne!(one.naa, other.naa);
+        }
+    }
+
+    /// Computed apart from this code, from the description above.
+    const NAA_OF_IMAGE: &str = "602474cfcf7ac0d20b305504957d6acb";
 
     /// Computed apart from this code, from the description above.
     const NAA_OF_DISK: &str = "602474c4fd771fdb76ba4a23d334372b";

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{LunSpec, ServerConfig};
 use crate::driver::{self, Directory, Shell};
+use crate::identity::{Known, Twin};
 use crate::store::{OpenError, Store};
 use crate::units::UnitTable;
 
@@ -63,6 +64,16 @@ pub enum Startup {
         /// Why.
         why: OpenError,
     },
+    /// A disk that is another one's double.
+    #[error("LUN {lun} of {target}: {why}")]
+    Twin {
+        /// Of which target.
+        target: String,
+        /// Its number.
+        lun: u16,
+        /// Why.
+        why: Twin,
+    },
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {why}")]
     Listen {
@@ -96,7 +107,7 @@ impl Server {
     ) -> Result<Self, Startup> {
         let runtime = Handle::try_current().map_err(|_| Startup::NoRuntime)?;
         let units = UnitTable::new();
-        let opened = images::open_all(Wanted::all(&config), open)?;
+        let opened = images::open_all(Wanted::all(&config), Known::default(), open)?;
         let served = images::serve(&units, opened);
         let listeners = config
             .listen

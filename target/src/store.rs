@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use block::{Caps, Completion, Fault, Op, Thin, Ticket};
 
+use crate::gluster::ImageId;
 use crate::inbox::Completions;
 
 pub use spec::{OpenError, StoreSpec};
@@ -39,6 +40,11 @@ pub trait Store: Send + Sync {
     /// because it took too long.
     fn is_at_rest(&self) -> bool {
         true
+    }
+
+    /// Who it is, where that is kept with it. `None` for what is known by its place alone.
+    fn image(&self) -> Option<ImageId> {
+        None
     }
 }
 

@@ -5,6 +5,7 @@
 mod contract;
 mod doctor;
 mod faults;
+mod identity;
 mod images;
 mod refusals;
 mod stage;
@@ -25,7 +26,10 @@ fn main() -> ExitCode {
     }
     let mut trials = common();
     match real {
-        true => trials.extend(refusals::of_real_servers()),
+        true => {
+            trials.extend(refusals::of_real_servers());
+            trials.extend(identity::of_real_volumes());
+        }
         false => {
             trials.extend(faults::trials());
             trials.extend(refusals::of_the_fake());

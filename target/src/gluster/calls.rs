@@ -2,6 +2,8 @@
 //! some without end.
 #![allow(unsafe_code)]
 
+mod names;
+
 use std::ffi::{CStr, c_int, c_void};
 use std::io;
 use std::ptr::{self, NonNull};
@@ -9,10 +11,10 @@ use std::sync::Arc;
 
 use glfs_sys::Api;
 use glfs_sys::types::{
-    Glfs, GlfsFd, IoVec, O_DIRECT, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR, Offset, S_IFDIR, S_IFMT,
-    S_IFREG, SEEK_DATA, SEEK_HOLE, Stat, StatVfs,
+    F_GETLK, F_RDLCK, F_SETLK, F_UNLCK, F_WRLCK, Flock, Glfs, GlfsFd, IoVec, O_DIRECT, O_DSYNC,
+    O_EXCL, O_RDONLY, O_RDWR, Offset, S_IFDIR, S_IFMT, S_IFREG, SEEK_DATA, SEEK_HOLE, SEEK_SET,
+    Stat, StatVfs,
 };
-
 use rustix::io::Errno;
 
 use super::volfile::Nature;
@@ -299,6 +301,64 @@ impl GlusterFile {
         let none = ptr::null_mut;
         // SAFETY: the file is open; the attributes before and after are not asked for.
         check(unsafe { (self.fs.api.glfs_fdatasync)(self.raw.as_ptr(), none(), none()) })
+    }
+
+    /// As [`GlusterFile::sync_data`], and with the data the names the file has got since.
+    pub(super) fn sync_all(&self) -> io::Result<()> {
+        let none = ptr::null_mut;
+        // SAFETY: the file is open; the attributes before and after are not asked for.
+        check(unsafe { (self.fs.api.glfs_fsync)(self.raw.as_ptr(), none(), none()) })
+    }
+
+    /// Reserves room for that range, and grows the file to its end.
+    pub(super) fn allocate(&self, at: u64, len: u64) -> io::Result<()> {
+        let (at, len) = (offset(at)?, offset(len)? as usize);
+        // SAFETY: the file is open; everything else is numbers.
+        check(unsafe { (self.fs.api.glfs_fallocate)(self.raw.as_ptr(), 0, at, len) })
+    }
+}
+
+/// Who else may have a lock at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lock {
+    /// Others who share it.
+    Shared,
+    /// Nobody.
+    Exclusive,
+}
+
+impl GlusterFile {
+    /// Takes a lock on all of it, which others can ask about and which closing it, or the end of
+    /// this process, gives back. `false` if somebody has one that does not go with it.
+    pub(super) fn lock(&self, lock: Lock) -> io::Result<bool> {
+        let kind = match lock {
+            Lock::Shared => F_RDLCK,
+            Lock::Exclusive => F_WRLCK,
+        };
+        match self.posix_lock(F_SETLK, kind) {
+            Ok(_) => Ok(true),
+            Err(why) => match Errno::from_io_error(&why) {
+                Some(Errno::AGAIN | Errno::ACCESS) => Ok(false),
+                _ => Err(why),
+            },
+        }
+    }
+
+    /// Whether another client has a lock on it, of whatever kind.
+    pub(super) fn lock_of_others(&self) -> io::Result<bool> {
+        let found = self.posix_lock(F_GETLK, F_WRLCK)?;
+        Ok(c_int::from(found.l_type) != F_UNLCK)
+    }
+
+    fn posix_lock(&self, command: c_int, kind: c_int) -> io::Result<Flock> {
+        // SAFETY: struct flock is plain numbers, of which zero is one; a length of zero is all of
+        // the file.
+        let mut lock: Flock = unsafe { std::mem::zeroed() };
+        lock.l_type = kind as _;
+        lock.l_whence = SEEK_SET as _;
+        // SAFETY: the file is open; the library reads and writes one struct flock.
+        check(unsafe { (self.fs.api.glfs_posix_lock)(self.raw.as_ptr(), command, &raw mut lock) })?;
+        Ok(lock)
     }
 }
 

@@ -85,7 +85,9 @@ pub enum GlusterError {
         place: String,
     },
     /// The folder of a file to be made does not exist.
-    #[error("{place}: its folder does not exist in the volume; make it through a mount first")]
+    #[error(
+        "{place}: its folder does not exist in the volume; `glintd image create` makes folders"
+    )]
     NoFolder {
         /// Which image.
         place: String,
@@ -134,6 +136,61 @@ pub enum GlusterError {
         volume: String,
         /// What is wrong with it, and what to do.
         findings: String,
+    },
+    /// An image was to be made where one is.
+    #[error("{place} exists; to begin anew, remove it first: glintd image rm --yes {place}")]
+    Exists {
+        /// Which image.
+        place: String,
+    },
+    /// The volume has no room for all of it; nothing of it is left.
+    #[error(
+        "{place}: the volume, or the brick it would be on, has no room for {}, and nothing was made; \
+         make room, or leave --preallocate out and grow the volume in time", Bytes(*wanted)
+    )]
+    NoRoom {
+        /// Which image.
+        place: String,
+        /// What was asked for.
+        wanted: u64,
+    },
+    /// Somebody serves it.
+    #[error(
+        "{place} is served by a glintd, here or on another node; stop it, or take the LUN out of \
+         its configuration first"
+    )]
+    Served {
+        /// Which image.
+        place: String,
+    },
+    /// The image's record cannot be had.
+    #[error(
+        "{place}: its record {record} in the volume cannot be {what}: {why}; an image's identity \
+         is kept there, so .glint/images must be readable and writable and have room"
+    )]
+    Record {
+        /// Which image.
+        place: String,
+        /// Which file of the volume.
+        record: String,
+        /// What was tried.
+        what: &'static str,
+        /// What came of it.
+        why: io::Error,
+    },
+    /// The image's record is not as glintd leaves records.
+    #[error(
+        "{place}: its record {record} in the volume cannot be used: {what}; the image's identity is in \
+         it, so it is not made anew: restore it, or remove it to have the identity derived from \
+         the file again"
+    )]
+    RecordDamaged {
+        /// Which image.
+        place: String,
+        /// Which file of the volume.
+        record: String,
+        /// What is wrong with it.
+        what: String,
     },
     /// Anything else the library or the system said.
     #[error("{place}: {what}: {why}")]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use block::{BlockSize, Buffer, Fault, Op, Thin};
 use rustix::io::Errno;
 
-use super::calls::{Access, Fs, GlusterFile, Kind};
+use super::calls::{Access, Found, Fs, GlusterFile, Kind};
 use super::crew::{Deadline, Work};
 use super::errno::{bricks_were_away, fault, handle_is_bad};
 use super::flush::Flushes;
@@ -26,6 +26,8 @@ pub(super) struct Image {
     pub(super) volume: Arc<Fs>,
     pub(super) bytes: u64,
     pub(super) thin: Thin,
+    /// What its file was when it was opened.
+    pub(super) found: Found,
     /// Opened with O_DIRECT.
     pub(super) direct: bool,
 }
@@ -82,6 +84,7 @@ impl Image {
             volume,
             bytes,
             thin,
+            found,
         })
     }
 }
@@ -105,6 +108,11 @@ fn open_or_make(
         Err(why) if missing(&why) && create_bytes.is_some() && !settings.read_only => {
             match GlusterFile::create(volume, path) {
                 Ok(file) => Ok((file, true)),
+                // Another node was faster, and made the same.
+                Err(why) if Errno::from_io_error(&why) == Some(Errno::EXIST) => {
+                    let file = GlusterFile::open(volume, path, access).map_err(failed)?;
+                    Ok((file, false))
+                }
                 Err(why) if missing(&why) => Err(GlusterError::NoFolder {
                     place: place.to_string(),
                 }),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::record::OWN_FOLDER;
 use crate::config::Unfit;
 
 /// Longest path libgfapi takes.
@@ -64,6 +65,9 @@ impl Place {
         if !plain || path.contains('\0') || path.len() > PATH_BYTES_MAX {
             return Err(unfit(format!("\"{path}\" is no path in a volume")));
         }
+        if path.split('/').next() == Some(OWN_FOLDER) {
+            return Err(unfit(format!("\"{path}\" is glintd's own")));
+        }
         Ok(Self {
             servers,
             volume: volume.to_owned(),
@@ -71,7 +75,7 @@ impl Place {
         })
     }
 
-    /// The image whatever the servers it is reached by: a volume is one thing.
+    /// The image whatever the servers it is reached by: most likely the same one.
     pub(crate) fn image(&self) -> String {
         format!("gluster:{}/{}", self.volume, self.path)
     }
@@ -156,7 +160,28 @@ mod tests {
             place.to_string(),
             "gluster://g1,g2:24008,[fd00::2]:24009/disks/vm/a.img"
         );
-        assert_eq!(place.image(), "gluster:disks/vm/a.img");
+    }
+
+    #[test]
+    fn an_image_is_the_same_from_other_servers() {
+        let image = |text| Place::parse(text).expect("a place").image();
+        assert_eq!(image("g1/disks/vm/a.img"), image("g2,g1/disks/vm/a.img"));
+    }
+
+    #[test]
+    fn what_is_a_folder() {
+        for text in ["g1/disks", "g1/disks/vm", "g1,g2/disks/vm/old"] {
+            assert!(Place::parse_folder(text).is_ok(), "{text}");
+        }
+        for text in [
+            "g1",
+            "g1/",
+            "g1/disks/vm/",
+            "g1/disks/../vm",
+            "g1/disks/.glint",
+        ] {
+            assert!(Place::parse_folder(text).is_err(), "{text}");
+        }
     }
 
     #[test]
@@ -182,6 +207,7 @@ mod tests {
             "g1/disks/../a",
             "g1/disks/a/",
             "g1/disks/.",
+            "g1/disks/.glint/images/a",
         ];
         for text in cases {
             assert!(Place::parse(text).is_err(), "{text}");

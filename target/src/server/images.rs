@@ -9,7 +9,8 @@ use iscsi::{IscsiName, Tpgt};
 use super::Startup;
 use crate::config::quantity::Bytes;
 use crate::config::{LunSpec, ServerConfig};
-use crate::identity::identity;
+use crate::gluster::ImageId;
+use crate::identity::{Known, Twin, identity};
 use crate::store::{OpenError, Store};
 use crate::units::UnitTable;
 
@@ -29,6 +30,8 @@ pub(super) struct Served {
     pub(super) wanted: Wanted,
     pub(super) unit: UnitId,
     pub(super) bytes: u64,
+    /// Who it is, where its storage knows.
+    pub(super) image: Option<ImageId>,
 }
 
 impl Wanted {
@@ -53,6 +56,14 @@ impl Wanted {
         self.lun.lun == other.lun.lun && self.target == other.target
     }
 
+    fn is_twin(&self, why: Twin) -> Startup {
+        Startup::Twin {
+            target: self.target.to_string(),
+            lun: self.lun.lun,
+            why,
+        }
+    }
+
     pub(super) fn fails(&self, why: OpenError) -> Startup {
         Startup::Image {
             target: self.target.to_string(),
@@ -62,16 +73,37 @@ impl Wanted {
     }
 }
 
+/// The disks there are before others come: those that `stay`, and those that are `open`, which may
+/// be called as one of the others but must not be the same image.
+pub(super) fn known(stay: &[Served], open: &[Served]) -> Known {
+    let mut known = Known::default();
+    for served in open {
+        known.note(served.wanted.name(), served.image, None);
+    }
+    for served in stay {
+        let (target, lun) = (&served.wanted.target, &served.wanted.lun);
+        let identity = identity(target, lun, served.image.as_ref());
+        known.note(served.wanted.name(), served.image, Some(identity));
+    }
+    known
+}
+
 /// A disk whose image was just opened.
 pub(super) type Opened = (Wanted, Arc<dyn Store>);
 
-/// Opens images, one after the other; all of them or none. Blocks.
+/// Opens images, one after the other; all of them or none. Each must be told from the others, and
+/// from those that are `known`. Blocks.
 pub(super) fn open_all(
     wanted: Vec<Wanted>,
+    mut known: Known,
     mut open: impl FnMut(&LunSpec) -> Result<Arc<dyn Store>, OpenError>,
 ) -> Result<Vec<Opened>, Startup> {
     let opened = wanted.into_iter().map(|wanted| {
         let store = open(&wanted.lun).map_err(|why| wanted.fails(why))?;
+        let image = store.image();
+        let identity = identity(&wanted.target, &wanted.lun, image.as_ref());
+        let twin = known.admit(wanted.name(), image, identity);
+        twin.map_err(|why| wanted.is_twin(why))?;
         Ok((wanted, store))
     });
     opened.collect()
@@ -81,7 +113,8 @@ pub(super) fn open_all(
 pub(super) fn serve(units: &UnitTable, opened: Vec<Opened>) -> Vec<Served> {
     let serve = |(wanted, store): Opened| {
         let (name, bytes) = (wanted.name(), store.caps().bytes);
-        let identity = identity(&wanted.target, &wanted.lun);
+        let image = store.image();
+        let identity = identity(&wanted.target, &wanted.lun, image.as_ref());
         let mode = if wanted.lun.write_back {
             "write-back"
         } else {
@@ -94,6 +127,7 @@ pub(super) fn serve(units: &UnitTable, opened: Vec<Opened>) -> Vec<Served> {
             wanted,
             unit,
             bytes,
+            image,
         }
     };
     opened.into_iter().map(serve).collect()

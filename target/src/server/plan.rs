@@ -37,13 +37,10 @@ impl Plan {
         wanted.retain(|wanted| {
             let same = left.iter().position(|each| is_same(&each.wanted, wanted));
             if let Some(place) = same {
-                let (unit, bytes) = (left[place].unit, left[place].bytes);
-                left.remove(place);
                 let wanted = wanted.clone();
                 plan.kept.push(Served {
                     wanted,
-                    unit,
-                    bytes,
+                    ..left.remove(place)
                 });
             }
             same.is_none()
@@ -120,6 +117,7 @@ mod tests {
             wanted,
             unit: UnitId(unit),
             bytes: 1 << 20,
+            image: None,
         };
         (1..).zip(Wanted::all(config)).map(serve).collect()
     }

@@ -18,6 +18,7 @@ use super::images::{self, Served, Wanted};
 use super::plan::Plan;
 use super::{Server, Startup};
 use crate::config::{LunSpec, ServerConfig};
+use crate::identity::Known;
 use crate::store::{OpenError, Store};
 use crate::units::UnitTable;
 
@@ -122,8 +123,13 @@ impl Server {
         for wanted in &plan.fresh {
             self.is_free(wanted)?;
         }
-        let fresh = self.open(plan.fresh, &open).await?;
-        let late = match self.take_over(plan.late, &plan.in_the_way, &open).await {
+        let known = images::known(&plan.kept, &self.served);
+        let fresh = self.open(plan.fresh, known, &open).await?;
+        let stay = [&plan.kept[..], &fresh].concat();
+        let late = match self
+            .take_over(plan.late, &plan.in_the_way, &stay, &open)
+            .await
+        {
             Ok(late) => late,
             Err(why) => {
                 for served in fresh {
@@ -168,9 +174,14 @@ impl Server {
     }
 
     /// Opens images on threads that may hang.
-    async fn open(&self, wanted: Vec<Wanted>, open: &Opener) -> Result<Vec<Served>, Unchanged> {
+    async fn open(
+        &self,
+        wanted: Vec<Wanted>,
+        known: Known,
+        open: &Opener,
+    ) -> Result<Vec<Served>, Unchanged> {
         let open = Arc::clone(open);
-        let opened = spawn_blocking(move || images::open_all(wanted, |lun| open(lun)));
+        let opened = spawn_blocking(move || images::open_all(wanted, known, |lun| open(lun)));
         // One that opens later is closed by the thread that opened it.
         let opened = timeout(OPEN_WAIT, opened).await;
         let opened = opened.map_err(|_| Unchanged::NoAnswer)?;
@@ -184,6 +195,7 @@ impl Server {
         &mut self,
         wanted: Vec<Wanted>,
         in_the_way: &[Served],
+        stay: &[Served],
         open: &Opener,
     ) -> Result<Vec<Served>, Unchanged> {
         if wanted.is_empty() {
@@ -209,12 +221,13 @@ impl Server {
         for served in in_the_way {
             self.close_image(served.unit).await;
         }
-        let failed = match self.open(wanted, open).await {
+        let known = images::known(stay, &self.served);
+        let failed = match self.open(wanted, known, open).await {
             Ok(opened) => return Ok(opened),
             Err(failed) => failed,
         };
         let before = in_the_way.iter().map(|served| served.wanted.clone());
-        match self.open(before.collect(), open).await {
+        match self.open(before.collect(), Known::default(), open).await {
             Ok(again) => self.served.extend(again),
             Err(why) => {
                 tracing::error!("no longer served, until the configuration is re-read: {why}");

@@ -118,12 +118,13 @@ impl StoreSpec {
         bare
     }
 
-    /// What stays the same about it for as long as it is the same image: not its size.
+    /// Where it is, without its size. An image on Gluster can have other names as well: who it is
+    /// its volume knows ([`Store::image`]).
     pub fn place(&self) -> String {
         match self {
             Self::Mem { .. } => "mem:".to_owned(),
             Self::File { path, .. } => format!("file:{}", path.display()),
-            Self::Gluster { place, .. } => place.image(),
+            Self::Gluster { place, .. } => place.to_string(),
         }
     }
 
@@ -131,7 +132,8 @@ impl StoreSpec {
     pub fn image(&self) -> Option<String> {
         match self {
             Self::Mem { .. } => None,
-            Self::File { .. } | Self::Gluster { .. } => Some(self.place()),
+            Self::File { .. } => Some(self.place()),
+            Self::Gluster { place, .. } => Some(place.image()),
         }
     }
 
