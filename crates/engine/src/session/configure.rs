@@ -98,15 +98,14 @@ impl Session {
         }
     }
 
-    /// Lets go of the units on which nothing of this session is in flight any more.
+    /// Lets go of the units on which nothing of this session is in flight any more. A task management
+    /// function that waits for tickets of others is told of their end all the same.
     pub(super) fn let_go_of_idle<U: Units>(&mut self, units: &mut U, out: &mut Actions) {
         let before = self.leaving.len();
         for unit in std::mem::take(&mut self.leaving) {
             let tasks = self.tasks.iter();
             let mut tasks = tasks.filter(|(_, task)| task.tickets > 0);
-            let busy = tasks.any(|(_, task)| task.unit == Some(unit))
-                || self.tmfs.iter().any(|tmf| tmf.waits_for(unit));
-            match busy {
+            match tasks.any(|(_, task)| task.unit == Some(unit)) {
                 true => self.leaving.push(unit),
                 false => self.detach(unit, units),
             }

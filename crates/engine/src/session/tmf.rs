@@ -30,13 +30,6 @@ pub(super) struct PendingTmf {
     started: Moment,
 }
 
-impl PendingTmf {
-    /// Whether tickets of this unit are what it waits for.
-    pub(super) fn waits_for(&self, unit: UnitId) -> bool {
-        self.unit.is_some_and(|(waited_for, _)| waited_for == unit)
-    }
-}
-
 impl Session {
     pub(super) fn on_task_management<U: Units>(
         &mut self,
