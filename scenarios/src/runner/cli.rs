@@ -519,3 +519,74 @@ fn terminal_width() -> usize {
     rustix::termios::tcgetwinsize(io::stdout())
         .map_or(PLAIN_WIDTH, |size| usize::from(size.ws_col).max(80))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(line: &str) -> Box<RunArguments> {
+        let words = ["scenarios", "run"]
+            .into_iter()
+            .chain(line.split_whitespace());
+        let Command::Run(arguments) = Arguments::try_parse_from(words).unwrap().command else {
+            unreachable!("the line says run")
+        };
+        arguments
+    }
+
+    #[test]
+    fn a_rerun_repeats_where_the_disks_were() {
+        assert_eq!(options(&arguments("")), "");
+        let lines = [
+            " --store mem",
+            " --store file",
+            " --store gluster://g1,g2/vol",
+            " --store fake --fake lib.so",
+            " --dut in-process --store file",
+            " --glintd bin --store fake",
+        ];
+        for line in lines {
+            assert_eq!(options(&arguments(line)), line);
+        }
+    }
+
+    #[test]
+    fn the_fake_is_for_processes_and_the_default_for_glintd() {
+        assert_eq!(store(&arguments("")), Store::Fake);
+        assert_eq!(store(&arguments("--dut in-process")), Store::Mem);
+        let fine = [
+            "",
+            "--store mem",
+            "--dut in-process",
+            "--dut tgt",
+            "--fake lib.so",
+        ];
+        for line in fine {
+            assert_eq!(misfit(&arguments(line)), None, "{line}");
+        }
+        for line in [
+            "--dut in-process --store fake",
+            "--dut in-process --fake lib.so",
+            "--store mem --fake lib.so",
+            "--dut tgt --store file",
+            "--dut tgt --fake lib.so",
+        ] {
+            assert!(misfit(&arguments(line)).is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_waited_for_is_what_is_built() {
+        let said = |line: &str| waiting_for(&arguments(line));
+        assert_eq!(
+            said(""),
+            "building glintd and the fake Gluster, starting glintd"
+        );
+        assert_eq!(said("--store mem"), "building glintd, starting glintd");
+        assert_eq!(
+            said("--glintd bin"),
+            "building the fake Gluster, starting glintd"
+        );
+        assert_eq!(said("--glintd bin --fake lib.so"), "starting the device");
+    }
+}
