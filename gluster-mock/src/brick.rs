@@ -227,15 +227,16 @@ impl Brick {
         self.medium.set_len(file, size)
     }
 
-    /// Makes everything the file's cache holds durable, unless this brick only says so.
-    pub(crate) fn sync(&mut self, file: Ino, desk: &mut Desk<'_>) -> Result<(), Errno> {
+    /// Makes the data the file's cache holds durable, unless this brick only says so.
+    pub(crate) fn sync_data(&mut self, file: Ino, desk: &mut Desk<'_>) -> Result<(), Errno> {
         match desk.settings.sync {
-            true => self.make_durable(file, desk),
+            true => self.sync_all(file, desk),
             false => Ok(()),
         }
     }
 
-    fn make_durable(&mut self, file: Ino, desk: &mut Desk<'_>) -> Result<(), Errno> {
+    /// Makes everything the file's cache holds durable.
+    pub(crate) fn sync_all(&mut self, file: Ino, desk: &mut Desk<'_>) -> Result<(), Errno> {
         let cached = self.files.get_mut(&file).ok_or(Errno::ESTALE)?;
         let pages = cached.dirty.len() as u64;
         for (page, content) in std::mem::take(&mut cached.dirty) {
@@ -291,7 +292,7 @@ impl Brick {
         let dirty: Vec<Ino> = dirty.map(|(&file, _)| file).collect();
         dirty
             .into_iter()
-            .try_for_each(|file| self.make_durable(file, desk))
+            .try_for_each(|file| self.sync_all(file, desk))
     }
 
     /// The first byte at or after `at` that is data (or, `hole`, that is none); at most the size.
@@ -325,7 +326,7 @@ impl Brick {
             }
             page += 1;
         }
-        self.make_durable(file, desk)?;
+        self.sync_all(file, desk)?;
         self.stale.remove(&file);
         desk.trace.push(Event::Healed {
             brick: self.index,

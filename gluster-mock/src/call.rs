@@ -22,6 +22,15 @@ pub struct Ino(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClientId(pub u32);
 
+/// What a sync is to cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncKind {
+    /// The data: fdatasync.
+    Data,
+    /// With them all that is known of the file: fsync.
+    All,
+}
+
 /// An open file of one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handle {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::brick::{Brick, Desk};
-use crate::call::{ClientId, Handle, Ino, Moment, OpKind};
+use crate::call::{ClientId, Handle, Ino, Moment, OpKind, SyncKind};
 use crate::errno::Errno;
 use crate::plan::{Outcome, Verdict};
 use crate::trace::Event;
@@ -105,13 +105,19 @@ impl Volume {
         self.pass_on(client, file);
         self.fan_out(file, |brick, desk| brick.write(file, at, bytes, desk))?;
         if sync && (self.settings.shard == 0 || at < self.settings.shard) {
-            self.fan_out(file, |brick, desk| brick.sync(file, desk))?;
+            self.fan_out(file, |brick, desk| brick.sync_data(file, desk))?;
         }
         Ok(bytes.len())
     }
 
     /// Makes durable what was answered before. A failure of cached writes is told once, here.
-    pub fn sync(&mut self, now: Moment, verdict: &Verdict, handle: Handle) -> Result<(), Errno> {
+    pub fn sync(
+        &mut self,
+        now: Moment,
+        verdict: &Verdict,
+        handle: Handle,
+        kind: SyncKind,
+    ) -> Result<(), Errno> {
         let Handle { client, file, .. } = handle;
         let result = match verdict.outcome {
             Outcome::Lose(errno) => self.lose(client, file).and(Err(errno)),
@@ -122,7 +128,10 @@ impl Volume {
                 if let Some(errno) = holder.take(file).error {
                     return Err(errno);
                 }
-                self.fan_out(file, |brick, desk| brick.sync(file, desk))
+                self.fan_out(file, |brick, desk| match kind {
+                    SyncKind::Data => brick.sync_data(file, desk),
+                    SyncKind::All => brick.sync_all(file, desk),
+                })
             }),
         };
         self.answer(now, OpKind::Sync, client, file, (0, 0), &result.map(|()| 0));

@@ -23,7 +23,7 @@ pub mod versioned;
 mod volfile;
 pub mod volume;
 
-pub use call::{Moment, OpKind};
+pub use call::{Moment, OpKind, SyncKind};
 pub use errno::Errno;
 pub use names::XattrMode;
 pub use settings::Settings;

@@ -30,8 +30,8 @@ pub struct Settings {
     pub frame_timeout: u64,
     /// Whether clients are told to drop O_DIRECT (`remote-dio`).
     pub remote_dio: bool,
-    /// Whether what is synced is durable; a brick without it lies about fsync and O_DSYNC alike, as
-    /// some disks do (`sync`).
+    /// Whether data that are synced are durable; a brick without it lies about fdatasync and O_DSYNC
+    /// alike, and tells the truth about fsync (`sync`).
     pub sync: bool,
     /// Of 100 un-synced pages, how many a power cut loses whole (`lost`).
     pub lost_percent: u8,

@@ -5,7 +5,7 @@ use gluster_mock::call::{ClientId, Handle};
 use gluster_mock::medium::{Medium, Memory, PAGE};
 use gluster_mock::plan::{Plan, Verdict};
 use gluster_mock::trace::Event;
-use gluster_mock::{Errno, Moment, OpKind, Settings, Volume, XattrMode};
+use gluster_mock::{Errno, Moment, OpKind, Settings, SyncKind, Volume, XattrMode};
 
 const RDWR: i32 = 0o2;
 const DSYNC: i32 = 0o10000;
@@ -66,7 +66,7 @@ impl World {
 
     fn sync(&mut self) -> Result<(), Errno> {
         let verdict = self.volume.begin(NOW, OpKind::Sync, "/disk");
-        self.volume.sync(NOW, &verdict, self.handle)
+        self.volume.sync(NOW, &verdict, self.handle, SyncKind::Data)
     }
 
     fn read(&mut self, at: u64, len: usize) -> Vec<u8> {

@@ -10,6 +10,7 @@ use std::thread;
 
 use glfs_sys::types::{GlfsFd, GlfsStat};
 
+use crate::call::SyncKind;
 use crate::errno::Errno;
 
 use super::boundary::{Piece, bytes, gather, guard, set_errno, unsigned, vector};
@@ -193,9 +194,9 @@ asynchronous! {
         write(answer, advance(fd, total(&pieces)), pieces.and_then(|all| gather(&all)), flags)
     }
 
-    fn glfs_fsync_async(fd, answer) { answer.submit(|file| file.sync().map(|()| 0)) }
+    fn glfs_fsync_async(fd, answer) { answer.submit(|file| file.sync(SyncKind::All).map(|()| 0)) }
 
-    fn glfs_fdatasync_async(fd, answer) { answer.submit(|file| file.sync().map(|()| 0)) }
+    fn glfs_fdatasync_async(fd, answer) { answer.submit(|file| file.sync(SyncKind::Data).map(|()| 0)) }
 
     fn glfs_ftruncate_async(fd, answer, length: i64) {
         answer.submit(move |file| file.truncate(unsigned(length)?).map(|()| 0))

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use glfs_sys::types::{GlfsFd, GlfsStat};
 
-use crate::call::OpKind;
+use crate::call::{OpKind, SyncKind};
 use crate::errno::Errno;
 
 use super::boundary::{
@@ -33,11 +33,11 @@ impl OpenFile {
             })
     }
 
-    pub(super) fn sync(&self) -> Result<(), Errno> {
+    pub(super) fn sync(&self, kind: SyncKind) -> Result<(), Errno> {
         self.live
             .shared
             .perform(OpKind::Sync, &self.path, |volume, now, verdict| {
-                volume.sync(now, verdict, self.handle)
+                volume.sync(now, verdict, self.handle, kind)
             })
     }
 
@@ -260,11 +260,11 @@ pub(super) extern "C" fn glfs_lseek(fd: *mut GlfsFd, offset: i64, whence: c_int)
     })
 }
 
-fn sync(fd: *mut GlfsFd, before: *mut GlfsStat, after: *mut GlfsStat) -> c_int {
+fn sync(fd: *mut GlfsFd, before: *mut GlfsStat, after: *mut GlfsStat, kind: SyncKind) -> c_int {
     guard(|| {
         let file = mount::file(fd)?;
         let earlier = file.glfs_stat();
-        file.sync()?;
+        file.sync(kind)?;
         store(before, earlier);
         store(after, file.glfs_stat());
         Ok(0)
@@ -277,7 +277,7 @@ pub(super) extern "C" fn glfs_fsync(
     before: *mut GlfsStat,
     after: *mut GlfsStat,
 ) -> c_int {
-    sync(fd, before, after)
+    sync(fd, before, after, SyncKind::All)
 }
 
 #[unsafe(no_mangle)]
@@ -286,7 +286,7 @@ pub(super) extern "C" fn glfs_fdatasync(
     before: *mut GlfsStat,
     after: *mut GlfsStat,
 ) -> c_int {
-    sync(fd, before, after)
+    sync(fd, before, after, SyncKind::Data)
 }
 
 #[unsafe(no_mangle)]
