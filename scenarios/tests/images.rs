@@ -287,6 +287,28 @@ fn a_damaged_record_is_refused_and_told() {
     stage.json(&["info", &bad]);
 }
 
+/// Bricks that lie about a sync leave a name without bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_was_lost_is_made_again_and_says_the_same() {
+    let stage = Stage::new(HARSH);
+    let place = stage.place("disk.img");
+    let made = name_in(&stage.json(&["create", &place, "--size", "1MiB"]));
+    let records = stage.records();
+    for blank in [Vec::new(), vec![0; 300]] {
+        fs::write(&records[0], blank).expect("blank");
+        assert_eq!(name_in(&stage.json(&["info", &place])), made);
+        let server = stage.serve(&["--lun", &place]);
+        assert_eq!(seen(&server, 0).await, made);
+        server.kill().expect("SIGKILL");
+        assert_eq!(stage.records(), records);
+        let text = fs::read_to_string(&records[0]).expect("text");
+        assert!(
+            text.contains("id = \"") && text.ends_with("Z\"\n"),
+            "{text}"
+        );
+    }
+}
+
 #[test]
 fn images_are_made_and_removed() {
     let stage = Stage::new("capacity = 67108864\n");

@@ -70,11 +70,12 @@ impl Catalog {
     /// Connects to the volume of `place`: an image, or a folder that holds some.
     pub fn open(place: &Place) -> Result<Self, GlusterError> {
         let there = place.clone();
-        let opened = watch::within("glintd-open", OPEN_WAIT, move || volume::open(&there));
-        let fs = opened
+        // Not as for serving: what is unsafe to serve from can still be looked at.
+        let opened = watch::within("glintd-open", OPEN_WAIT, move || volume::connect(&there));
+        let (fs, _) = opened
             .map_err(|why| GlusterError::no_answer(place, OPEN_WAIT, why))
             .flatten()?;
-        let place = place.clone();
+        let (fs, place) = (Arc::new(fs), place.clone());
         Ok(Self { fs, place })
     }
 

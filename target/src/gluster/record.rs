@@ -1,8 +1,8 @@
 //! Who an image is: its record in the volume, `.glint/images/NUMBER.toml`. Knows nothing of SCSI.
 //!
 //! A record is found by the number of the image's file, which a rename keeps and a copy does not
-//! have. Invariant: a record is whole and durable before it gets its name, nobody overwrites one,
-//! and of several who make it at the same time all go by the one that got the name.
+//! have. Invariant: a record is whole and durable before it gets its name, nobody overwrites one that says
+//! anything, and of several who make it at the same time all go by the one that got the name.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -60,6 +60,16 @@ pub(super) enum Missing {
     Leave,
 }
 
+/// What was found where a record should be.
+#[derive(Debug, PartialEq, Eq)]
+enum Kept {
+    Nothing,
+    /// A file with nothing in it: bricks that said it was durable lost what it held. The id that
+    /// glintd had put there is derived again; one that was put there by hand is lost in any case.
+    Blank,
+    Whole(Record),
+}
+
 /// Who the image at `place` is, whose file is `file`, and its record, if it has one in the end.
 pub(super) fn identify(
     fs: &Arc<Fs>,
@@ -76,16 +86,20 @@ pub(super) fn identify(
         number: file.number,
     };
     let derived = derive(&volume, file.number);
-    let mut record = shelf.find()?;
-    if record.is_none() && missing == Missing::Make {
-        record = Some(shelf.make(&Record {
-            version: VERSION,
-            id: hex(&derived),
-            path: place.path.clone(),
-            size: file.bytes,
-            created: humantime::format_rfc3339_seconds(clock::wall()).to_string(),
-        })?);
-    }
+    let record = match (shelf.find()?, missing) {
+        (Kept::Whole(record), _) => Some(record),
+        (Kept::Nothing | Kept::Blank, Missing::Leave) => None,
+        (kept, Missing::Make) => {
+            let record = Record {
+                version: VERSION,
+                id: hex(&derived),
+                path: place.path.clone(),
+                size: file.bytes,
+                created: humantime::format_rfc3339_seconds(clock::wall()).to_string(),
+            };
+            Some(shelf.make(&record, kept)?)
+        }
+    };
     let id = match &record {
         Some(record) => record.id().map_err(|what| shelf.damaged(what))?,
         None => derived,
@@ -120,9 +134,6 @@ fn derive(volume: &[u8; 16], number: u64) -> [u8; 16] {
 impl Record {
     /// Reads a record. Says what is wrong with it.
     fn parse(bytes: &[u8]) -> Result<Self, String> {
-        if bytes.is_empty() {
-            return Err("it is empty".to_owned());
-        }
         let text = std::str::from_utf8(bytes).map_err(|_| "it is no text".to_owned())?;
         let record: Self = toml::from_str(text).map_err(|why| {
             let message = why.message().trim().replace('\n', ", ");
@@ -172,23 +183,28 @@ impl Shelf<'_> {
         path(self.number)
     }
 
-    fn find(&self) -> Result<Option<Record>, GlusterError> {
+    fn find(&self) -> Result<Kept, GlusterError> {
         let access = Access {
             write: false,
             direct: false,
         };
         let file = match GlusterFile::open(self.fs, &self.path(), access) {
             Ok(file) => file,
-            Err(why) if Errno::from_io_error(&why) == Some(Errno::NOENT) => return Ok(None),
+            Err(why) if Errno::from_io_error(&why) == Some(Errno::NOENT) => {
+                return Ok(Kept::Nothing);
+            }
             Err(why) => return Err(self.failed("read", why)),
         };
         let bytes = read_all(&file).map_err(|why| self.failed("read", why))?;
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Ok(Kept::Blank);
+        }
         let record = Record::parse(&bytes).map_err(|what| self.damaged(what))?;
-        Ok(Some(record))
+        Ok(Kept::Whole(record))
     }
 
     /// The record, made of `record` unless somebody else was first.
-    fn make(&self, record: &Record) -> Result<Record, GlusterError> {
+    fn make(&self, record: &Record, kept: Kept) -> Result<Record, GlusterError> {
         let failed = |why| self.failed("written", why);
         for folder in FOLDERS {
             match self.fs.make_folder(folder) {
@@ -200,14 +216,21 @@ impl Shelf<'_> {
         }
         let text = record.text().map_err(|why| failed(io::Error::other(why)))?;
         let draft = self.draft().map_err(failed)?;
-        let published = self.publish(&draft, text.as_bytes());
+        let blank = kept == Kept::Blank;
+        if blank {
+            let (place, name) = (self.place, name(self.number));
+            tracing::warn!("{place}: its record {name} was lost by the bricks and is made again");
+        }
+        let published = self.publish(&draft, text.as_bytes(), blank);
         // One that stays is never read: only the name without a suffix counts.
         if let Err(why) = self.fs.remove(&draft) {
             tracing::debug!("{}: {why}", draft.to_string_lossy());
         }
         published.map_err(failed)?;
-        let found = self.find()?;
-        found.ok_or_else(|| failed(io::Error::other("it was gone at once")))
+        match self.find()? {
+            Kept::Whole(record) => Ok(record),
+            Kept::Nothing | Kept::Blank => Err(failed(io::Error::other("it was lost at once"))),
+        }
     }
 
     /// A name no other draft has, on this node or another.
@@ -223,7 +246,7 @@ impl Shelf<'_> {
 
     /// Makes the record durable, then gives it its name, then makes the name durable: a sync of a
     /// file writes the change of its link count, and with it the name that was part of that change.
-    fn publish(&self, draft: &CStr, text: &[u8]) -> io::Result<()> {
+    fn publish(&self, draft: &CStr, text: &[u8], blank: bool) -> io::Result<()> {
         let file = GlusterFile::create(self.fs, draft)?;
         let mut at = 0;
         while at < text.len() {
@@ -233,6 +256,13 @@ impl Shelf<'_> {
             }
         }
         file.sync_all()?;
+        if blank {
+            // Several who do this put the same id there.
+            return self
+                .fs
+                .replace(draft, &self.path())
+                .and_then(|()| file.sync_all());
+        }
         match self.fs.link(draft, &self.path()) {
             // Somebody else's, as whole as this one.
             Err(why) if Errno::from_io_error(&why) == Some(Errno::EXIST) => Ok(()),

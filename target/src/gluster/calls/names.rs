@@ -59,6 +59,12 @@ impl Fs {
         check(unsafe { (self.api.glfs_link)(self.raw.as_ptr(), from.as_ptr(), to.as_ptr()) })
     }
 
+    /// Gives a file another name; a file that had that name is gone.
+    pub(in crate::gluster) fn replace(&self, from: &CStr, to: &CStr) -> io::Result<()> {
+        // SAFETY: the glfs_t lives and is connected; both are C strings that are not kept.
+        check(unsafe { (self.api.glfs_rename)(self.raw.as_ptr(), from.as_ptr(), to.as_ptr()) })
+    }
+
     /// Takes a file's name away, and with its last one the file.
     pub(in crate::gluster) fn remove(&self, path: &CStr) -> io::Result<()> {
         // SAFETY: the glfs_t lives and is connected; the path is a C string that is not kept.
