@@ -72,12 +72,18 @@ impl Volume {
         (at, flags): (u64, i32),
         bytes: &[u8],
     ) -> Result<usize, Errno> {
-        let result = self.admit(verdict).and_then(|bound| {
-            let len = bytes
-                .len()
-                .min(usize::try_from(bound).unwrap_or(usize::MAX));
-            self.try_write(handle, at, flags, &bytes[..len])
-        });
+        let result = match verdict.outcome {
+            // Written, and then the sync fails.
+            Outcome::Lose(errno) if handle.sync || flags & O_DSYNC != 0 => {
+                self.lose(handle.client, handle.file).and(Err(errno))
+            }
+            _ => self.admit(verdict).and_then(|bound| {
+                let len = bytes
+                    .len()
+                    .min(usize::try_from(bound).unwrap_or(usize::MAX));
+                self.try_write(handle, at, flags, &bytes[..len])
+            }),
+        };
         let told = result.map(|len| len as u64);
         let span = (at, bytes.len() as u64);
         self.answer(now, OpKind::Write, handle.client, handle.file, span, &told);

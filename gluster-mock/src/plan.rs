@@ -4,6 +4,7 @@
 //! KIND PATH [nth=N | from=N to=N | every=N | chance=PERCENT] EFFECT…
 //! write /disk.img nth=3 errno=ENOSPC      the third write fails
 //! fsync *         nth=1 lose              fails with EIO, and the un-synced bytes are gone
+//! write *         nth=2 lose              the same of a write with O_DSYNC
 //! *     /disk.img from=10 latency=200ms   slow from the tenth call on
 //! read  *         every=100 short=512     delivers at most 512 bytes
 //! write *         nth=7 hang              until the rule is taken out of the plan
@@ -29,7 +30,8 @@ pub enum Outcome {
     Fail(Errno),
     /// It is carried out for at most that many bytes.
     Short(u64),
-    /// It fails, and the un-synced bytes of the file are dropped: an fsync that loses.
+    /// It fails, and the un-synced bytes of the file are dropped: an fsync that loses, of its own
+    /// or within a write with O_DSYNC.
     Lose(Errno),
     /// All power fails instead.
     Cut,

@@ -260,6 +260,20 @@ fn an_fsync_that_loses_does_so_once_and_for_good() {
 }
 
 #[test]
+fn a_durable_write_that_loses_takes_along_what_others_had_not_synced() {
+    let mut world = World::through("lost = 100\ntorn = 0");
+    world.plan("write /disk nth=3 lose\nwrite /disk nth=5 lose");
+    world.write(0, &page(1), DSYNC).expect("a durable write");
+    world.write(4096, &page(2), 0).expect("a cached write");
+    assert_eq!(world.write(0, &page(3), DSYNC), Err(Errno::EIO));
+    assert_eq!(world.read(0, 8192), page(1), "the cached one is gone");
+    world.write(4096, &page(4), 0).expect("a cached write");
+    assert_eq!(world.write(0, &page(5), 0), Err(Errno::EIO));
+    let both = [page(1), page(4)].concat();
+    assert_eq!(world.read(0, 8192), both, "without a sync none is lost");
+}
+
+#[test]
 fn holes_are_zeros_and_seek_finds_them() {
     let mut world = World::through("");
     let calm = Verdict::default();
