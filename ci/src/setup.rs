@@ -6,13 +6,14 @@ use std::process::{Command, Stdio};
 use crate::step::{Outcome, Step, verdict_of};
 
 /// What is needed, in whatever version the release has.
-const PACKAGES: [&str; 9] = [
+const PACKAGES: [&str; 10] = [
     "libiscsi7",        // loaded by libiscsi-sys
     "libiscsi-bin",     // iscsi-ls, iscsi-inq, iscsi-test-cu
     "libiscsi-dev",     // headers, for header-check
     "libglusterfs-dev", // headers, for header-check
     "fio",              // its gfapi engines, for the fake Gluster
     "tgt",              // a control target: the witnesses must see its known faults
+    "tgt-glusterfs",    // the same over libgfapi, for the fake Gluster
     "tshark",           // dissects what the target sent
     "e2fsprogs",        // mke2fs and e2fsck, for the image that is copied
     "sg3-utils",        // decodes VPD pages

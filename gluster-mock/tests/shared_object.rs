@@ -2,10 +2,13 @@
 //! know only Gluster. A trial whose program is missing is listed as ignored, with the package to
 //! install as its kind; under `CI=true` it fails instead.
 
-use std::fs;
+use std::fs::{self, File};
+use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output};
+use std::process::{Child, Command, ExitCode, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use gluster_mock::versioned;
 use libtest_mimic::{Arguments, Trial};
@@ -74,6 +77,17 @@ const QEMU: Need = Need {
     package: "qemu-utils and qemu-block-extra",
 };
 
+const TGT: Need = Need {
+    present: || {
+        let driver = "/usr/lib/tgt/backing-store/bs_glfs.so";
+        Path::new("/usr/sbin/tgtd").exists()
+            && Path::new(driver).exists()
+            && starts("qemu-img")
+            && Path::new("/usr/lib/x86_64-linux-gnu/qemu/block-iscsi.so").exists()
+    },
+    package: "tgt, tgt-glusterfs, qemu-utils and qemu-block-extra",
+};
+
 fn starts(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
@@ -116,6 +130,11 @@ fn main() -> ExitCode {
             "qemu_img_brings_an_image_there_and_back",
             Some(QEMU),
             qemu_img_brings_an_image_there_and_back,
+        ),
+        trial(
+            "tgt_serves_a_lun_that_libiscsi_reads_back",
+            Some(TGT),
+            tgt_serves_a_lun_that_libiscsi_reads_back,
         ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -197,12 +216,16 @@ fn fio_verifies_through_both_engines() {
     }
 }
 
+/// 1 MiB of which no two words are the same.
+fn pattern() -> Vec<u8> {
+    let words = (0..1_u32 << 18).map(|n| n ^ n << 9);
+    words.flat_map(u32::to_le_bytes).collect()
+}
+
 fn qemu_img_brings_an_image_there_and_back() {
     let (folder, library) = cluster();
     let cluster = folder.path().join("cluster");
-    let bytes: Vec<u8> = (0..1_u32 << 18)
-        .flat_map(|n| (n ^ n << 9).to_le_bytes())
-        .collect();
+    let bytes = pattern();
     let [image, back] = ["image", "back"].map(|name| folder.path().join(name));
     fs::write(&image, &bytes).expect("an image");
     let url = format!("gluster+unix:///vol/q.img?socket={}", cluster.display());
@@ -218,4 +241,114 @@ fn qemu_img_brings_an_image_there_and_back() {
     assert!(fs::read(cluster.join("vol/bricks/0/q.img")).expect("the brick's file") == bytes);
     convert(&url, back.to_str().expect("a name"));
     assert!(fs::read(back).expect("the image") == bytes);
+}
+
+/// tgtd with a LUN of bs_glfs. Dropped, it is killed.
+struct Tgtd {
+    child: Child,
+    folder: PathBuf,
+    port: u16,
+}
+
+impl Tgtd {
+    const TARGET: &str = "iqn.2026-11.example.glint:tgt";
+
+    fn start(folder: &Path, library: &Path, cluster: &Path, store: &str) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.expect("a free port").port();
+        let child = Command::new("/usr/sbin/tgtd")
+            .args(["-f", "--iscsi", &format!("portal=127.0.0.1:{port}")])
+            .env("TGT_IPC_SOCKET", folder.join("tgtd"))
+            .env("LD_LIBRARY_PATH", library)
+            .env("GLUSTER_MOCK_DIR", cluster)
+            .stdout(Stdio::null())
+            .stderr(File::create(folder.join("tgtd.log")).expect("a log"))
+            .spawn()
+            .expect("tgtd starts");
+        let folder = folder.to_owned();
+        let tgtd = Self {
+            child,
+            folder,
+            port,
+        };
+        let target = ["--mode", "target", "--tid", "1"];
+        let start = Instant::now();
+        // The first calls find nobody home.
+        while let Err(why) = tgtd.admin(&["--mode", "target", "--op", "show"]) {
+            let late = start.elapsed() > Duration::from_secs(5);
+            assert!(!late, "tgtd: {why} {}", tgtd.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+        let unit = ["--mode", "logicalunit", "--tid", "1", "--lun", "1"];
+        let backing = ["--bstype", "glfs", "--backing-store", store];
+        for call in [
+            [&target[..], &["--op", "new", "-T", Self::TARGET]].concat(),
+            [&unit[..], &["--op", "new"], &backing].concat(),
+            [&target[..], &["--op", "bind", "-I", "ALL"]].concat(),
+        ] {
+            if let Err(why) = tgtd.admin(&call) {
+                panic!("tgtadm {}: {why} {}", call.join(" "), tgtd.log());
+            }
+        }
+        tgtd
+    }
+
+    fn admin(&self, arguments: &[&str]) -> Result<(), String> {
+        let output = Command::new("/usr/sbin/tgtadm")
+            .args(["--lld", "iscsi"])
+            .args(arguments)
+            .env("TGT_IPC_SOCKET", self.folder.join("tgtd"))
+            .output()
+            .expect("tgtadm starts");
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("tgtd.log")).unwrap_or_default()
+    }
+
+    fn url(&self) -> String {
+        format!("iscsi://127.0.0.1:{}/{}/1", self.port, Self::TARGET)
+    }
+}
+
+impl Drop for Tgtd {
+    fn drop(&mut self) {
+        // Both fail only when it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Debian's tgt, unmodified, with the fake for its libgfapi; QEMU's iSCSI driver is libiscsi.
+fn tgt_serves_a_lun_that_libiscsi_reads_back() {
+    let (folder, library) = cluster();
+    let cluster = folder.path().join("cluster");
+    let durable = cluster.join("vol/bricks/0/t.img");
+    fs::create_dir_all(durable.with_file_name("")).expect("a brick");
+    let bytes = pattern();
+    let file = File::create(&durable).expect("an image");
+    file.set_len(bytes.len() as u64).expect("its size");
+    let [image, back] = ["image", "back"].map(|name| folder.path().join(name));
+    fs::write(&image, &bytes).expect("what to write");
+
+    let tgtd = Tgtd::start(folder.path(), &library, &cluster, "vol@localhost:t.img");
+    let convert = |arguments: &[&str], from: &str, to: &str| {
+        let fixed = ["-f", "raw", "-O", "raw"];
+        let mut qemu = Command::new("qemu-img");
+        let qemu = qemu.arg("convert").args(arguments).args(fixed);
+        let output = qemu.args([from, to]).output().expect("qemu-img starts");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told} {}", tgtd.log());
+    };
+    let url = tgtd.url();
+    convert(&["-n"], image.to_str().expect("a name"), &url);
+    convert(&[], &url, back.to_str().expect("a name"));
+    assert!(fs::read(&back).expect("what was read") == bytes);
+    // The power fails. qemu-img flushes at its end, and so it is all there.
+    drop(tgtd);
+    assert!(fs::read(&durable).expect("the brick's file") == bytes);
 }
