@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The root of the workspace these sources came from; cargo must run there to find its settings.
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -60,6 +60,43 @@ pub fn built(package: &str, binary: &str) -> Result<PathBuf, BinaryError> {
     once(package, &Artifact::Binary(binary.to_owned()))
 }
 
+/// The path of a freshly built `glintd` with bugs to choose from: another profile, so that it lies
+/// in a folder of its own and never where the honest one is looked for. Built once per process.
+pub fn planted_glintd() -> Result<PathBuf, BinaryError> {
+    static BUILT: OnceLock<Result<PathBuf, BinaryError>> = OnceLock::new();
+    let artifact = Artifact::Binary("glintd".to_owned());
+    let build = || build("target", &artifact, Some(&PLANTED));
+    BUILT.get_or_init(build).clone()
+}
+
+/// A build beside the one of this program.
+struct Variant {
+    profile: &'static str,
+    /// What the compiler is told besides.
+    flags: [&'static str; 2],
+}
+
+const PLANTED: Variant = Variant {
+    profile: "planted",
+    flags: ["--cfg", "glint_planted"],
+};
+
+impl Variant {
+    /// The flags there would be anyway, and ours; cargo takes them from one place only.
+    fn encoded_flags(&self) -> String {
+        let encoded = std::env::var("CARGO_ENCODED_RUSTFLAGS").ok();
+        let plain = || std::env::var("RUSTFLAGS").map(|flags| flags.replace(' ', "\x1f"));
+        let mut flags = encoded.or_else(|| plain().ok()).unwrap_or_default();
+        for flag in self.flags {
+            if !flags.is_empty() {
+                flags.push('\x1f');
+            }
+            flags += flag;
+        }
+        flags
+    }
+}
+
 /// What of a package is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Artifact {
@@ -74,11 +111,15 @@ fn once(package: &str, artifact: &Artifact) -> Result<PathBuf, BinaryError> {
     let mut known = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     known
         .entry((package.to_owned(), artifact.clone()))
-        .or_insert_with(|| build(package, artifact))
+        .or_insert_with(|| build(package, artifact, None))
         .clone()
 }
 
-fn build(package: &str, artifact: &Artifact) -> Result<PathBuf, BinaryError> {
+fn build(
+    package: &str,
+    artifact: &Artifact,
+    variant: Option<&Variant>,
+) -> Result<PathBuf, BinaryError> {
     let place = BuildPlace::of_this_program()?;
     fs::create_dir_all(&place.target_dir).map_err(io_error("create the build folder"))?;
     // Test programs run side by side under nextest: one builds, the others wait and find it done.
@@ -87,13 +128,17 @@ fn build(package: &str, artifact: &Artifact) -> Result<PathBuf, BinaryError> {
     lock.lock().map_err(io_error("take the harness lock"))?;
 
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let output = Command::new(&cargo)
+    let mut command = Command::new(&cargo);
+    if let Some(variant) = variant {
+        command.env("CARGO_ENCODED_RUSTFLAGS", variant.encoded_flags());
+    }
+    let output = command
         .current_dir(WORKSPACE)
         .args(["build", "--quiet", "--package", package])
         .args(artifact.selection())
         .args(["--message-format", "json-render-diagnostics"])
         .arg("--profile")
-        .arg(&place.profile)
+        .arg(variant.map_or(place.profile.as_str(), |variant| variant.profile))
         .arg("--target-dir")
         .arg(&place.target_dir)
         .stdin(Stdio::null())

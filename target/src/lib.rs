@@ -12,6 +12,7 @@ pub mod gluster;
 pub mod identity;
 pub mod inbox;
 pub mod observe;
+mod planted;
 mod server;
 pub mod store;
 pub mod units;

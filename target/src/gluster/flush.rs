@@ -30,6 +30,11 @@ impl Flushes {
         }
     }
 
+    /// Whether plain writes may sit in caches.
+    pub(super) fn is_volatile(&self) -> bool {
+        self.volatile
+    }
+
     /// Makes durable what was answered before the call, by `flush` or by another's that began
     /// after it.
     pub(super) fn flush(&self, flush: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {

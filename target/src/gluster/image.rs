@@ -15,6 +15,7 @@ use super::errno::{bricks_were_away, fault, handle_is_bad};
 use super::flush::Flushes;
 use super::standing::Standing;
 use super::{GlusterError, Place};
+use crate::planted;
 use crate::store::Settings;
 
 /// An open file of known size.
@@ -229,6 +230,7 @@ impl Image {
     fn write(&self, at: u64, bytes: &[u8], durable: bool) -> Result<(), Fault> {
         // Beyond the first shard the bricks do not heed O_DSYNC.
         let apart = self.volume.nature.sharded;
+        let durable = durable && !planted::drops_durable(self.flushes.is_volatile());
         let sync = durable && !apart;
         let written = self.call(true, |file| write(file, at, bytes, sync));
         match sync {
@@ -247,8 +249,8 @@ impl Image {
         if self.read_only {
             return Ok(());
         }
-        self.flushes
-            .flush(|| self.call(true, GlusterFile::sync_data))
+        let sync = |file: &GlusterFile| planted::sync(|| file.sync_data());
+        self.flushes.flush(|| self.call(true, sync))
     }
 }
 
