@@ -27,6 +27,8 @@ enum Command {
     Test,
     /// `cargo scenarios`
     Scenarios,
+    /// `scenarios prove`: the power cut, and that it sees planted bugs
+    Prove,
     /// Only the foreign witnesses of `cargo test`: libiscsi, iscsi-test-cu, qemu-img, tshark
     Witness,
     /// Everything above, in that order (the witnesses as part of `cargo test`)
@@ -41,10 +43,17 @@ impl Command {
             Self::HeaderCheck => headers::steps(),
             Self::Test => vec![suite::TESTS],
             Self::Scenarios => vec![suite::SCENARIOS],
+            Self::Prove => vec![suite::PROOFS],
             Self::Witness => vec![suite::WITNESSES],
-            Self::All => [Self::Setup, Self::Check, Self::Test, Self::Scenarios]
-                .map(Self::steps)
-                .concat(),
+            Self::All => [
+                Self::Setup,
+                Self::Check,
+                Self::Test,
+                Self::Scenarios,
+                Self::Prove,
+            ]
+            .map(Self::steps)
+            .concat(),
         }
     }
 }

@@ -18,6 +18,21 @@ pub const SCENARIOS: Step = Step {
     run: || count(&mut cargo(&["scenarios"])),
 };
 
+/// The power cut, and that it sees planted bugs.
+pub const PROOFS: Step = Step {
+    name: "prove",
+    run: || {
+        count(&mut cargo(&[
+            "run",
+            "--quiet",
+            "-p",
+            "scenarios",
+            "--",
+            "prove",
+        ]))
+    },
+};
+
 /// The foreign judges alone.
 pub const WITNESSES: Step = Step {
     name: "witness",

@@ -7,7 +7,7 @@
 //! - [`monitor`] watches every conversation for what no scenario asks about, [`record`] keeps it.
 //! - [`binaries`] builds the programs under test, [`server`] starts them for witnesses and benches,
 //!   [`contest`] measures them, [`fake`] is a volume they find their images on, [`mod@rig`] a device
-//!   that one scenario may kill.
+//!   that one scenario may kill, [`powercut`] takes the current away again and again.
 //! - [`foreign`] are other people's programs as judges.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -21,6 +21,7 @@ pub mod dut;
 pub mod fake;
 pub mod foreign;
 pub mod monitor;
+pub mod powercut;
 mod process;
 pub mod record;
 pub mod report;

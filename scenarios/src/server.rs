@@ -70,7 +70,8 @@ impl Server {
         Self::start(command)
     }
 
-    fn glintd_as(
+    /// The same with its environment prepared by the caller.
+    pub(crate) fn glintd_as(
         program: &Path,
         listen: SocketAddr,
         arguments: &[&str],

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand, ValueEnum};
 use initiator_sim::IscsiUrl;
 
+use super::prove::{ProveArguments, prove};
 use super::{Device, Folder, Played, matches, run, table};
 use crate::binaries;
 use crate::catalogue;
@@ -25,10 +26,10 @@ use crate::report::{self, Run};
 use crate::scenario::Scenario;
 use crate::verdict::Tally;
 
-const CONFORMS: u8 = 0;
-const FAILURES: u8 = 1;
+pub(super) const CONFORMS: u8 = 0;
+pub(super) const FAILURES: u8 = 1;
 const USAGE: u8 = 2;
-const ENVIRONMENT: u8 = 3;
+pub(super) const ENVIRONMENT: u8 = 3;
 
 /// Width of a table that nobody looks at.
 const PLAIN_WIDTH: usize = 200;
@@ -50,6 +51,9 @@ enum Command {
     /// Measure what protocol costs: glintd, tgt where it is installed, and a bare TCP echo, by
     /// turns; or, with --gateway, glintd and tgt on a Gluster volume. Build with --release.
     Bench(BenchArguments),
+    /// Prove that glintd keeps what it promised when the power fails, and that the proof would see
+    /// it if it did not.
+    Prove(ProveArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -142,6 +146,7 @@ pub fn main() -> ExitCode {
         Command::List => list(&catalogue::all()),
         Command::Run(arguments) => start(&arguments),
         Command::Bench(arguments) => bench(&arguments),
+        Command::Prove(arguments) => prove(&arguments),
     };
     ExitCode::from(code)
 }
@@ -242,7 +247,7 @@ fn list(scenarios: &[Scenario]) -> u8 {
 }
 
 /// Standard output may be closed: whoever reads it has seen enough.
-fn say(text: &str) {
+pub(super) fn say(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 

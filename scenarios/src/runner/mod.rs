@@ -4,6 +4,7 @@
 pub mod cli;
 mod device;
 mod play;
+mod prove;
 mod select;
 mod table;
 
