@@ -31,6 +31,8 @@ enum Command {
     Prove,
     /// Only the foreign witnesses of `cargo test`: libiscsi, iscsi-test-cu, qemu-img, tshark
     Witness,
+    /// glintd on real Gluster, in a container (needs a Docker daemon)
+    Cluster,
     /// Everything above, in that order (the witnesses as part of `cargo test`)
     All,
 }
@@ -45,12 +47,14 @@ impl Command {
             Self::Scenarios => vec![suite::SCENARIOS],
             Self::Prove => vec![suite::PROOFS],
             Self::Witness => vec![suite::WITNESSES],
+            Self::Cluster => vec![suite::CLUSTER, suite::CLUSTER_STORE],
             Self::All => [
                 Self::Setup,
                 Self::Check,
                 Self::Test,
                 Self::Scenarios,
                 Self::Prove,
+                Self::Cluster,
             ]
             .map(Self::steps)
             .concat(),

@@ -6,18 +6,24 @@ use std::process::{Command, Stdio};
 use crate::step::{Outcome, Step, verdict_of};
 
 /// What is needed, in whatever version the release has.
-const PACKAGES: [&str; 10] = [
+const PACKAGES: [&str; 13] = [
     "libiscsi7",        // loaded by libiscsi-sys
     "libiscsi-bin",     // iscsi-ls, iscsi-inq, iscsi-test-cu
     "libiscsi-dev",     // headers, for header-check
     "libglusterfs-dev", // headers, for header-check
+    "libgfapi0",        // what glintd loads for disks on Gluster
+    "glusterfs-common", // the translators that libgfapi loads
+    "mmdebstrap",       // makes the image of the container with real Gluster
     "fio",              // its gfapi engines, for the fake Gluster
     "tgt",              // a control target: the witnesses must see its known faults
-    "tgt-glusterfs",    // the same over libgfapi, for the fake Gluster
+    "tgt-glusterfs",    // the same on Gluster, real or not
     "tshark",           // dissects what the target sent
     "e2fsprogs",        // mke2fs and e2fsck, for the image that is copied
     "sg3-utils",        // decodes VPD pages
 ];
+
+/// For the container with real Gluster, where there is no Docker of anybody's yet.
+const DOCKER: &str = "docker.io";
 
 /// qemu-img and its iSCSI driver. The driver is a module that only the very same build loads.
 const QEMU: [&str; 2] = ["qemu-utils", "qemu-block-extra"];
@@ -38,9 +44,13 @@ fn setup() -> Outcome {
         let packages = [&PACKAGES[..], &QEMU[..]].concat().join(" ");
         return Outcome::Skipped(format!("not a Debian system; please install: {packages}"));
     }
+    let docker = output("docker", &["--version"])
+        .is_none()
+        .then_some(&DOCKER);
     let missing: Vec<String> = PACKAGES
         .iter()
         .filter(|package| installed(package).is_none())
+        .chain(docker)
         .map(|package| (*package).to_owned())
         .collect();
     let qemu_is_paired = is_pair(QEMU.map(installed));

@@ -1,4 +1,4 @@
-//! Test runs, counted: `cargo test`, `cargo scenarios`, and the witnesses alone.
+//! Test runs, counted: `cargo test`, `cargo scenarios`, the witnesses alone, and real Gluster.
 
 use std::fmt;
 use std::io::{BufRead, BufReader};
@@ -44,6 +44,33 @@ pub const WITNESSES: Step = Step {
             "--test",
             "witness",
         ]))
+    },
+};
+
+/// `glintd` on real Gluster, in a container; a suite of its own, not part of `cargo test`.
+pub const CLUSTER: Step = Step {
+    name: "cluster",
+    run: || {
+        count(&mut cargo(&[
+            "test",
+            "-p",
+            "scenarios",
+            "--features",
+            "clusters",
+            "--test",
+            "cluster",
+        ]))
+    },
+};
+
+/// The store alone, without iSCSI, on a real volume that is lent to its suite.
+pub const CLUSTER_STORE: Step = Step {
+    name: "cluster-store",
+    run: || {
+        let suite = "test -p target --features real-gluster --test gluster";
+        let lend = "run -p scenarios --features clusters -- cluster cargo";
+        let words = format!("{lend} {suite}");
+        count(&mut cargo(&words.split(' ').collect::<Vec<_>>()))
     },
 };
 

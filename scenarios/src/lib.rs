@@ -8,13 +8,15 @@
 //! - [`binaries`] builds the programs under test, [`server`] starts them for witnesses and benches,
 //!   [`contest`] measures them, [`fake`] is a volume they find their images on, [`mod@rig`] a device
 //!   that one scenario may kill, [`powercut`] takes the current away again and again.
-//! - [`foreign`] are other people's programs as judges.
+//! - [`foreign`] are other people's programs as judges; `cluster`, a feature, is real Gluster.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod binaries;
 pub mod capture;
 pub mod catalogue;
+#[cfg(feature = "clusters")]
+pub mod cluster;
 pub mod contest;
 pub mod context;
 pub mod dut;

@@ -54,6 +54,14 @@ enum Command {
     /// Prove that glintd keeps what it promised when the power fails, and that the proof would see
     /// it if it did not.
     Prove(ProveArguments),
+    /// Start real Gluster in a container, run a command that finds a volume of it in
+    /// GLINT_GLUSTER=SERVER/VOLUME, and remove it all.
+    #[cfg(feature = "clusters")]
+    Cluster {
+        /// The command and its arguments.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -147,8 +155,26 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => start(&arguments),
         Command::Bench(arguments) => bench(&arguments),
         Command::Prove(arguments) => prove(&arguments),
+        #[cfg(feature = "clusters")]
+        Command::Cluster { command } => lend(&command),
     };
     ExitCode::from(code)
+}
+
+/// The command's own exit code is ours, if there was a volume for it.
+#[cfg(feature = "clusters")]
+fn lend(command: &[String]) -> u8 {
+    let (program, arguments) = command.split_first().expect("clap asks for one");
+    match crate::cluster::lend(program, arguments) {
+        Ok(status) => status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(FAILURES),
+        Err(why) => {
+            eprintln!("{why}");
+            ENVIRONMENT
+        }
+    }
 }
 
 fn bench(arguments: &BenchArguments) -> u8 {

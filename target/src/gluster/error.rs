@@ -43,10 +43,10 @@ pub enum GlusterError {
         /// What the library said.
         why: io::Error,
     },
-    /// A server gave the volume's description, its bricks do not answer.
+    /// A server gave the volume's description, its bricks do not answer: also when it is stopped.
     #[error(
-        "volume {volume} of {servers}: too few of its bricks can be reached ({why}); \
-         see: gluster volume status {volume}"
+        "volume {volume} of {servers}: too few of its bricks can be reached ({why}); is it \
+         started? see: gluster volume status {volume}; gluster volume start {volume}"
     )]
     BricksAway {
         /// Who was asked.
