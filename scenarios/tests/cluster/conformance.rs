@@ -12,7 +12,7 @@ use crate::room::Room;
 
 /// Scenarios that need the fake Gluster: nobody cuts the power of a container, or makes its bricks
 /// fail a call of one's choice.
-const ONLY_ON_THE_FAKE: usize = 21;
+const ONLY_ON_THE_FAKE: usize = 23;
 
 pub(crate) fn trials(room: &Arc<Room>) -> Vec<Trial> {
     let scenarios = catalogue::all().into_iter();
