@@ -267,6 +267,14 @@ impl Volume {
         up * 2 > self.bricks.len() || (up * 2 == self.bricks.len() && first)
     }
 
+    /// The bricks that are up, each of which has every file, in Gluster's words.
+    pub(crate) fn path_info(&self, file: Ino) -> String {
+        let up = self.bricks.iter().enumerate().filter(|(_, brick)| brick.up);
+        let places = up.map(|(index, _)| format!("<POSIX(/bricks/{index}):fake:/{}>", file.0));
+        let places: Vec<_> = places.collect();
+        format!("(<REPLICATE:vol-replicate-0> {})", places.join(" "))
+    }
+
     /// Room on the fullest brick.
     pub fn space(&self) -> Result<Space, Errno> {
         self.check_quorum()?;

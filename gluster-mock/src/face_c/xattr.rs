@@ -51,7 +51,13 @@ fn deliver(answer: &[u8], into: *mut c_void, size: usize) -> Result<isize, Errno
     Ok(answer.len() as isize)
 }
 
+/// Which bricks answer for a file, as Gluster says it by path.
+const PATHINFO: &str = "trusted.glusterfs.pathinfo";
+
 fn get(volume: &Volume, file: Ino, name: &str) -> Result<Vec<u8>, Errno> {
+    if name == PATHINFO {
+        return Ok(volume.path_info(file).into_bytes());
+    }
     let held = volume.xattrs(file)?.get(name);
     held.filter(|_| name != GFID).cloned().ok_or(Errno::ENODATA)
 }

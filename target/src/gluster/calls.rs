@@ -114,6 +114,28 @@ impl Fs {
         Ok((bytes(found.f_blocks), bytes(found.f_bavail)))
     }
 
+    /// Whether every brick that is to hold the file at `path` answers for it. False where that is
+    /// not known.
+    fn is_on_every_brick(&self, path: &CStr) -> bool {
+        let mut text = vec![0_u8; 16 << 10];
+        let name = c"trusted.glusterfs.pathinfo";
+        let room = text.as_mut_ptr().cast::<c_void>();
+        // SAFETY: the glfs_t lives and is connected; path and name are C strings that are not kept,
+        // and the library writes at most `len` bytes.
+        let got = unsafe {
+            (self.api.glfs_getxattr)(
+                self.raw.as_ptr(),
+                path.as_ptr(),
+                name.as_ptr(),
+                room,
+                text.len(),
+            )
+        };
+        text.truncate(count(got).unwrap_or(0));
+        let bricks = String::from_utf8_lossy(&text).matches("<POSIX(").count();
+        self.nature.copies == Some(bricks)
+    }
+
     fn open(&self, path: &CStr, flags: c_int) -> io::Result<NonNull<GlfsFd>> {
         // SAFETY: the glfs_t lives and is connected; the path is a C string that is not kept.
         let raw = unsafe { (self.api.glfs_open)(self.raw.as_ptr(), path.as_ptr(), flags) };
@@ -147,6 +169,8 @@ impl Drop for Fs {
 pub(super) struct GlusterFile {
     fs: Arc<Fs>,
     raw: NonNull<GlfsFd>,
+    /// Every brick syncs each write by itself.
+    syncs: bool,
 }
 
 // SAFETY: libgfapi counts and locks a glfs_fd_t by itself; any thread may use it, several at a
@@ -202,6 +226,8 @@ pub(super) struct Access {
     pub(super) write: bool,
     /// Past the page caches of the bricks.
     pub(super) direct: bool,
+    /// The bricks sync what they write before they answer, where all of them have it open.
+    pub(super) sync: bool,
 }
 
 impl GlusterFile {
@@ -209,10 +235,13 @@ impl GlusterFile {
     pub(super) fn open(fs: &Arc<Fs>, path: &CStr, access: Access) -> io::Result<Self> {
         let write = if access.write { O_RDWR } else { O_RDONLY };
         let direct = if access.direct { O_DIRECT } else { 0 };
-        let raw = fs.open(path, write | direct)?;
+        let before = access.sync && fs.is_on_every_brick(path);
+        let sync = if before { O_DSYNC } else { 0 };
+        let raw = fs.open(path, write | direct | sync)?;
         Ok(Self {
             fs: Arc::clone(fs),
             raw,
+            syncs: before && fs.is_on_every_brick(path),
         })
     }
 
@@ -222,6 +251,7 @@ impl GlusterFile {
         Ok(Self {
             fs: Arc::clone(fs),
             raw,
+            syncs: false,
         })
     }
 
@@ -256,7 +286,7 @@ impl GlusterFile {
     /// Writes at most all of `from`, `durable` so that it survives a power cut of the bricks.
     pub(super) fn write_at(&self, from: &[u8], at: u64, durable: bool) -> io::Result<usize> {
         let at = offset(at)?;
-        let flags = if durable { O_DSYNC } else { 0 };
+        let flags = if durable && !self.syncs { O_DSYNC } else { 0 };
         let slice = IoVec {
             iov_base: from.as_ptr().cast_mut().cast(),
             iov_len: from.len(),

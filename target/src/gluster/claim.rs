@@ -46,6 +46,7 @@ fn open(fs: &Arc<Fs>, number: u64, write: bool) -> Option<GlusterFile> {
     let access = Access {
         write,
         direct: false,
+        sync: false,
     };
     GlusterFile::open(fs, &record::path(number), access).ok()
 }

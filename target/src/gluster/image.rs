@@ -72,8 +72,15 @@ impl Image {
         let access = Access {
             write: !settings.read_only,
             direct: direct.is_some(),
+            sync: !settings.volatile_cache && !settings.read_only && !planted::drops_durable(false),
         };
-        let file = direct.unwrap_or(file);
+        let file = match direct {
+            Some(file) => file,
+            // Before, it may have been made, or been of another size.
+            None if access.sync => GlusterFile::open(&volume, &path, access)
+                .map_err(failed("it does not open for synced writes"))?,
+            None => file,
+        };
         let thin = space::thin(&file, &volume.nature, bytes, settings.read_only);
         let thin = thin.map_err(failed("its size is not kept"))?;
         Ok(Self {
@@ -103,6 +110,7 @@ fn open_or_make(
     let access = Access {
         write: !settings.read_only,
         direct: false,
+        sync: false,
     };
     match GlusterFile::open(volume, path, access) {
         Ok(file) => Ok((file, false)),
@@ -166,6 +174,7 @@ fn open_direct(volume: &Arc<Fs>, path: &CStr, settings: &Settings) -> Option<Glu
     let access = Access {
         write: !settings.read_only,
         direct: true,
+        sync: false,
     };
     let file = GlusterFile::open(volume, path, access).ok()?;
     let mut block = Buffer::zeroed(settings.block_size.bytes() as usize);

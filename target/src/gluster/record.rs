@@ -187,6 +187,7 @@ impl Shelf<'_> {
         let access = Access {
             write: false,
             direct: false,
+            sync: false,
         };
         let file = match GlusterFile::open(self.fs, &self.path(), access) {
             Ok(file) => file,

@@ -67,6 +67,8 @@ pub(super) struct Nature {
     /// Every brick belongs to a replica or disperse set: one that fails a write or its sync is
     /// known to have failed, is not read, and is healed from the others.
     pub(super) redundant: bool,
+    /// How many bricks hold a file; known where all of the volume is replicated and nothing sharded.
+    pub(super) copies: Option<usize>,
     /// SEEK_DATA and SEEK_HOLE may be called: on sharded volumes they are not supported, and they
     /// crash clients before 10.3 where a volume only distributes.
     pub(super) seeks: bool,
@@ -90,9 +92,25 @@ impl Nature {
             sharded,
             dispersed,
             redundant: in_sets >= bricks.max(1),
+            copies: copies(translators, bricks).filter(|_| !sharded),
             seeks: !sharded && (in_sets > 0 || mended),
         }
     }
+}
+
+/// What all replica sets agree on, where there is nothing but them.
+fn copies(translators: &[Translator], bricks: usize) -> Option<usize> {
+    let is_set = |each: &&Translator| each.kind == "cluster/replicate";
+    let mut sets = translators.iter().filter(is_set).map(|set| set.children);
+    let copies = sets.next()?;
+    let mut all = copies;
+    for children in sets {
+        all += children;
+        if children != copies {
+            return None;
+        }
+    }
+    (all == bricks).then_some(copies)
 }
 
 #[cfg(test)]
@@ -137,6 +155,30 @@ end-volume";
         assert!(of(&[brick, brick, brick, brick, pair, pair].concat()));
         assert!(!of(&[brick, brick, brick, pair].concat()));
         assert!(!of(brick) && !of(""));
+    }
+
+    #[test]
+    fn copies_are_known_where_all_sets_are_alike() {
+        let of = |text: &str| Nature::of(&parse(text), None).copies;
+        let brick = "volume c\ntype protocol/client\nend-volume\n";
+        let pair = "volume r\ntype cluster/replicate\nsubvolumes a b\nend-volume\n";
+        let lone = "volume r\ntype cluster/replicate\nsubvolumes a\nend-volume\n";
+        let coded = "volume e\ntype cluster/disperse\nsubvolumes a b\nend-volume\n";
+        let shard = "volume s\ntype features/shard\nsubvolumes r\nend-volume\n";
+        assert_eq!(of(&[brick, brick, pair].concat()), Some(2));
+        assert_eq!(
+            of(&[brick, brick, brick, brick, pair, pair].concat()),
+            Some(2)
+        );
+        for other in [
+            &[brick, brick, brick, pair][..],
+            &[brick, brick, brick, pair, lone],
+            &[brick, brick, coded],
+            &[brick, brick, pair, shard],
+            &[brick],
+        ] {
+            assert_eq!(of(&other.concat()), None, "{other:?}");
+        }
     }
 
     #[test]
