@@ -85,7 +85,12 @@ impl FakeVolume {
 
     /// What is durable of an image on the first brick.
     pub fn durable(&self, image: &str) -> PathBuf {
-        self.path().join("bricks/0").join(image)
+        self.durable_on(0, image)
+    }
+
+    /// The same on another brick, counted from 0.
+    pub fn durable_on(&self, brick: u32, image: &str) -> PathBuf {
+        self.path().join(format!("bricks/{brick}")).join(image)
     }
 
     fn cluster(&self) -> PathBuf {

@@ -1,9 +1,10 @@
 //! The main job on real input: an ext4 file system full of real files goes through iSCSI to a
-//! `file:` unit and comes back the same.
+//! `file:` unit, and to one on the fake Gluster, and comes back the same.
 
 use std::process::Command;
 
 use libtest_mimic::{Failed, Trial};
+use scenarios::fake::FakeVolume;
 use scenarios::foreign::image::{self, LIMIT, same_bytes};
 
 use crate::process::run;
@@ -16,6 +17,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             "image::ext4_there_and_back",
             &image::TOOLS,
             ext4_there_and_back,
+        ),
+        trial(
+            "image::ext4_on_the_fake_gluster",
+            &image::TOOLS,
+            ext4_on_the_fake_gluster,
         ),
         trial(
             "image::qemu_io_patterns",
@@ -33,6 +39,19 @@ fn ext4_there_and_back() -> Result<(), Failed> {
     let image = image::there_and_back(&server.url(), folder.path())?;
     server.stop()?;
     Ok(same_bytes(&image, &disk)?)
+}
+
+/// Then the power is cut: each brick holds exactly these bytes.
+fn ext4_on_the_fake_gluster() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let volume = FakeVolume::new("replica = 3\nlost = 100\ntorn = 0\n")?;
+    let server = Server::start_on(&volume, &["--lun", &volume.store("disk.img", 256 << 20)])?;
+    let image = image::there_and_back(&server.url(), folder.path())?;
+    server.kill()?;
+    for brick in 0..3 {
+        same_bytes(&image, &volume.durable_on(brick, "disk.img"))?;
+    }
+    Ok(())
 }
 
 fn qemu_io_patterns() -> Result<(), Failed> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use libtest_mimic::Failed;
 use scenarios::binaries;
+use scenarios::fake::FakeVolume;
 use scenarios::server::{self, TgtStore};
 
 pub(crate) use scenarios::server::TARGET;
@@ -35,6 +36,17 @@ impl Server {
         })
     }
 
+    /// The same on a volume of the fake Gluster.
+    pub(crate) fn start_on(volume: &FakeVolume, arguments: &[&str]) -> Result<Self, Failed> {
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let program = binaries::glintd()?;
+        let process = server::Server::glintd_on(volume, &program, anywhere, arguments)?;
+        Ok(Self {
+            portal: process.portal.to_string(),
+            process,
+        })
+    }
+
     /// A tgtd with one unit of 64 MiB in a file.
     pub(crate) fn start_tgtd() -> Result<Self, Failed> {
         let process = server::Server::tgtd(TgtStore::File)?;
@@ -55,6 +67,11 @@ impl Server {
         self.process
             .terminate(STOP_LIMIT)
             .map_err(|why| format!("{why}\n{}", self.log()).into())
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(self) -> Result<(), Failed> {
+        Ok(self.process.kill()?)
     }
 
     /// What the target said about itself.
