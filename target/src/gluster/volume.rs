@@ -96,6 +96,10 @@ pub(super) fn connect(place: &Place) -> Result<(Fs, Vec<Finding>), GlusterError>
         fs.set_option(translator, c"pass-through", c"true")
             .map_err(failed)?;
     }
+    // A brick that has yet to open a file again refuses a write to it, and is healed; otherwise it
+    // would take it through a handle of its own, without O_DSYNC.
+    fs.set_option(c"*-client-*", c"strict-locks", c"on")
+        .map_err(failed)?;
     fs.connect()
         .map_err(|why| GlusterError::connect(place, why))?;
     let description = fs
