@@ -29,6 +29,11 @@ const PASSED_THROUGH: [&CStr; 7] = [
     c"*-nl-cache",
 ];
 
+/// Replication notes on the bricks which of them was away for a write; by default it takes a second
+/// after the last one for that. Bricks that die, or come back, before the note can make an answer a
+/// lie: docs/decisions/009-blame-at-once.md.
+const BLAME_DELAY: (&CStr, &CStr, &CStr) = (c"*-replicate-*", c"post-op-delay-secs", c"0");
+
 /// A connected volume and how it was reached.
 struct Connected {
     servers: Vec<VolfileServer>,
@@ -100,6 +105,8 @@ pub(super) fn connect(place: &Place) -> Result<(Fs, Vec<Finding>), GlusterError>
     // would take it through a handle of its own, without O_DSYNC.
     fs.set_option(c"*-client-*", c"strict-locks", c"on")
         .map_err(failed)?;
+    let (translator, key, value) = BLAME_DELAY;
+    fs.set_option(translator, key, value).map_err(failed)?;
     fs.connect()
         .map_err(|why| GlusterError::connect(place, why))?;
     let description = fs
