@@ -110,14 +110,17 @@ impl Volume {
         self.cluster.gluster(&words).map(drop)
     }
 
-    /// SIGKILL for one brick.
-    pub fn kill_brick(&self, brick: &str) -> Result<(), ClusterError> {
-        let file = format!(
-            "/var/run/gluster/vols/{name}/{address}-data-{name}-{brick}.pid",
-            name = self.name,
-            address = self.cluster.address()
-        );
-        let kill = format!("kill -9 $(cat {file})");
+    /// SIGKILL for these bricks, one right after the other.
+    pub fn kill_bricks(&self, bricks: &[&str]) -> Result<(), ClusterError> {
+        let file = |brick: &&str| {
+            format!(
+                "/var/run/gluster/vols/{name}/{address}-data-{name}-{brick}.pid",
+                name = self.name,
+                address = self.cluster.address()
+            )
+        };
+        let files: Vec<String> = bricks.iter().map(file).collect();
+        let kill = format!("kill -9 $(cat {})", files.join(" "));
         self.cluster.run(&["sh", "-c", &kill]).map(drop)
     }
 

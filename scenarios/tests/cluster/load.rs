@@ -21,6 +21,8 @@ use crate::room::Room;
 const UNITS: u64 = 1024;
 /// Commands in flight.
 const WAVE: u64 = 16;
+/// As many pass over the whole disk.
+const TURNS: u64 = UNITS / WAVE;
 /// Longer than a command may be held (20 s).
 const ANSWER_LIMIT: Duration = Duration::from_secs(40);
 /// How long the load may take to get on.
@@ -28,10 +30,19 @@ const PROGRESS_LIMIT: Duration = Duration::from_secs(60);
 
 /// A load that runs.
 pub(crate) struct Load {
-    stop: Arc<AtomicBool>,
-    /// Commands that ended GOOD so far.
-    good: Arc<AtomicU64>,
+    told: Arc<Told>,
     running: JoinHandle<Result<Ended, String>>,
+}
+
+/// What a load is told, and tells.
+#[derive(Default)]
+struct Told {
+    stop: AtomicBool,
+    pause: AtomicBool,
+    /// It pauses: no command is under way.
+    rests: AtomicBool,
+    /// Commands that ended GOOD so far.
+    good: AtomicU64,
 }
 
 /// What came of it.
@@ -49,23 +60,28 @@ pub(crate) struct Ended {
 
 impl Load {
     pub(crate) fn start(room: &Room, server: &Server) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let good = Arc::new(AtomicU64::new(0));
-        let running = room
-            .runtime
-            .spawn(run(server.portal, Arc::clone(&stop), Arc::clone(&good)));
-        Self {
-            stop,
-            good,
-            running,
+        let told = Arc::new(Told::default());
+        let running = room.runtime.spawn(run(server.portal, Arc::clone(&told)));
+        Self { told, running }
+    }
+
+    /// Waits until no command is under way; none follows before `resume`.
+    pub(crate) fn pause(&self) {
+        self.told.pause.store(true, Ordering::Relaxed);
+        while !self.told.rests.load(Ordering::Relaxed) && !self.running.is_finished() {
+            thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    pub(crate) fn resume(&self) {
+        self.told.pause.store(false, Ordering::Relaxed);
     }
 
     /// Waits for `count` more commands to end well.
     pub(crate) fn progress(&self, count: u64) -> Result<(), Failed> {
-        let wanted = self.good.load(Ordering::Relaxed) + count;
+        let wanted = self.told.good.load(Ordering::Relaxed) + count;
         let deadline = Instant::now() + PROGRESS_LIMIT;
-        while self.good.load(Ordering::Relaxed) < wanted && !self.running.is_finished() {
+        while self.told.good.load(Ordering::Relaxed) < wanted && !self.running.is_finished() {
             if Instant::now() > deadline {
                 return Err(format!("no {count} commands within {PROGRESS_LIMIT:?}").into());
             }
@@ -76,18 +92,19 @@ impl Load {
 
     /// Ends the load.
     pub(crate) fn end(self, room: &Room) -> Result<Ended, Failed> {
-        self.stop.store(true, Ordering::Relaxed);
+        self.told.stop.store(true, Ordering::Relaxed);
         Ok(room.runtime.block_on(self.running)??)
     }
 }
 
 impl Ended {
-    /// Nothing but GOOD and BUSY was answered, no read under load brought what cannot be there, and
-    /// all that was acknowledged is there once the bricks are healed, seen by the very session that
-    /// wrote it and by a new one.
+    /// Nothing but GOOD and BUSY was answered, and all that was acknowledged is there: for reads
+    /// under load, at once, and when the bricks are healed; seen by the very session that wrote it
+    /// and by a new one.
     ///
-    /// Before that Gluster can serve a brick that came back last and lacks the newest writes (seen
-    /// with 10.3, once in a dozen outages): told, and not held against the target.
+    /// Before the heal as well, for a heal hides that a brick was read that lacked the newest writes.
+    /// And after it, for it can take that brick for the good one. Both happened while bricks blamed
+    /// each other a second late (docs/decisions/009-blame-at-once.md); neither is forgiven.
     pub(crate) fn check(
         &mut self,
         room: &Room,
@@ -100,27 +117,30 @@ impl Ended {
         if self.disk.written() < 100 {
             return Err(format!("only {} units were written", self.disk.written()).into());
         }
-        let stale = room
-            .runtime
-            .block_on(read_back(&mut self.session, &self.disk))?;
+        let mut lost = room.runtime.block_on(self.look(server))?;
+        let stale = lost.len();
         volume.heal()?;
-        if let Some(first) = stale.first() {
-            eprintln!("STALE before the heal: {} units; {first}", stale.len());
-        }
-        let lost = room.runtime.block_on(async {
-            let mut other = login(server.portal, 2).await?;
-            let mut lost = read_back(&mut self.session, &self.disk).await?;
-            lost.extend(read_back(&mut other, &self.disk).await?);
-            Ok::<_, String>(lost)
-        })?;
+        lost.extend(room.runtime.block_on(self.look(server))?);
         let wrong: Vec<&String> = self.errors.iter().chain(&lost).take(12).collect();
         if wrong.is_empty() {
             return Ok(());
         }
-        let (errors, lost) = (self.errors.len(), lost.len());
+        let (errors, lost) = (self.errors.len(), lost.len() - stale);
         let said = server.log();
         let log: Vec<&str> = said.lines().rev().take(30).collect();
-        Err(format!("{errors} errors under load, {lost} lost: {wrong:#?}\n{log:#?}").into())
+        Err(format!(
+            "{errors} errors under load, {stale} before the heal, {lost} after it: {wrong:#?}\n\
+             {log:#?}"
+        )
+        .into())
+    }
+
+    /// What both sessions see and cannot be.
+    async fn look(&mut self, server: &Server) -> Result<Vec<String>, String> {
+        let mut wrong = read_back(&mut self.session, &self.disk).await?;
+        let mut other = login(server.portal, 2).await?;
+        wrong.extend(read_back(&mut other, &self.disk).await?);
+        Ok(wrong)
     }
 }
 
@@ -137,11 +157,7 @@ async fn login(portal: std::net::SocketAddr, qualifier: u16) -> Result<Session, 
     Ok(session)
 }
 
-async fn run(
-    portal: std::net::SocketAddr,
-    stop: Arc<AtomicBool>,
-    good: Arc<AtomicU64>,
-) -> Result<Ended, String> {
+async fn run(portal: std::net::SocketAddr, told: Arc<Told>) -> Result<Ended, String> {
     let mut ended = Ended {
         session: login(portal, 1).await?,
         disk: Disk::new(UNITS),
@@ -152,19 +168,26 @@ async fn run(
         errors: Vec::new(),
     };
     let mut turn = 0;
-    while !stop.load(Ordering::Relaxed) {
-        wave(&mut ended, turn, &good).await?;
+    while !told.stop.load(Ordering::Relaxed) {
+        if told.pause.load(Ordering::Relaxed) {
+            told.rests.store(true, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            continue;
+        }
+        told.rests.store(false, Ordering::Relaxed);
+        wave(&mut ended, turn, &told.good).await?;
         turn += 1;
     }
     Ok(ended)
 }
 
-/// One in four reads; no two commands are on one unit.
+/// One in four reads, on each pass over the disk another quarter of it, so that reads meet what was
+/// written; no two commands are on one unit.
 async fn wave(ended: &mut Ended, turn: u64, good: &AtomicU64) -> Result<(), String> {
     let mut flying = BTreeMap::new();
     for place in 0..WAVE {
         let unit = (turn * WAVE + place) * 37 % UNITS;
-        let reads = place % 4 == 3;
+        let reads = (place + turn / TURNS) % 4 == 3;
         let command = match reads {
             true => Command::read(
                 Lun(0),
