@@ -33,6 +33,7 @@ fn clippy() -> Outcome {
         "--workspace",
         "--all-targets",
         "--all-features",
+        "--all-features",
         "--",
         "-D",
         "warnings",

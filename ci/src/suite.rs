@@ -67,7 +67,7 @@ pub const CLUSTER: Step = Step {
 pub const CLUSTER_STORE: Step = Step {
     name: "cluster-store",
     run: || {
-        let suite = "test -p target --features real-gluster --test gluster";
+        let suite = "test -p scenarios --features clusters --test store";
         let lend = "run -p scenarios --features clusters -- cluster cargo";
         let words = format!("{lend} {suite}");
         count(&mut cargo(&words.split(' ').collect::<Vec<_>>()))

@@ -52,7 +52,7 @@ enum Command {
     ///
     /// Exit code 0: in order, perhaps with warnings; 3: refused, or not within reach.
     Doctor {
-        /// gluster://SERVER[,SERVER]/VOLUME, or with /PATH of an image to look at that as well.
+        /// gluster://SERVER,…/VOLUME, or with /PATH of an image to look at that as well.
         #[arg(value_name = "gluster://…")]
         volume: String,
     },
