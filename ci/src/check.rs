@@ -33,7 +33,6 @@ fn clippy() -> Outcome {
         "--workspace",
         "--all-targets",
         "--all-features",
-        "--all-features",
         "--",
         "-D",
         "warnings",
