@@ -19,6 +19,10 @@ use rustix::io::Errno;
 
 use super::volfile::Nature;
 
+/// Writes from this size on are synced by their range, smaller ones with the file they are in, where
+/// one sync serves several: measured, docs/decisions/006.
+const SYNCING_BYTES_MIN: usize = 64 << 10;
+
 /// Permissions of a file we make: nobody but the owner.
 const MODE: u32 = 0o600;
 
@@ -169,8 +173,8 @@ impl Drop for Fs {
 pub(super) struct GlusterFile {
     fs: Arc<Fs>,
     raw: NonNull<GlfsFd>,
-    /// Every brick syncs each write by itself.
-    syncs: bool,
+    /// The same file opened with O_DSYNC, where every brick has it open so.
+    syncing: Option<NonNull<GlfsFd>>,
 }
 
 // SAFETY: libgfapi counts and locks a glfs_fd_t by itself; any thread may use it, several at a
@@ -226,7 +230,7 @@ pub(super) struct Access {
     pub(super) write: bool,
     /// Past the page caches of the bricks.
     pub(super) direct: bool,
-    /// The bricks sync what they write before they answer, where all of them have it open.
+    /// Large durable writes through a handle of their own, with O_DSYNC, where all bricks have it.
     pub(super) sync: bool,
 }
 
@@ -235,14 +239,30 @@ impl GlusterFile {
     pub(super) fn open(fs: &Arc<Fs>, path: &CStr, access: Access) -> io::Result<Self> {
         let write = if access.write { O_RDWR } else { O_RDONLY };
         let direct = if access.direct { O_DIRECT } else { 0 };
-        let before = access.sync && fs.is_on_every_brick(path);
-        let sync = if before { O_DSYNC } else { 0 };
-        let raw = fs.open(path, write | direct | sync)?;
-        Ok(Self {
+        let raw = fs.open(path, write | direct)?;
+        let mut file = Self {
             fs: Arc::clone(fs),
             raw,
-            syncs: before && fs.is_on_every_brick(path),
-        })
+            syncing: None,
+        };
+        if access.sync && fs.is_on_every_brick(path) {
+            // Without it each write asks for itself.
+            file.syncing = fs.open(path, write | direct | O_DSYNC).ok();
+            if !fs.is_on_every_brick(path) {
+                file.stop_syncing();
+            }
+        }
+        Ok(file)
+    }
+
+    fn stop_syncing(&mut self) {
+        let Some(raw) = self.syncing.take() else {
+            return;
+        };
+        // SAFETY: the handle is open, and it was the only one of it.
+        if let Err(why) = check(unsafe { (self.fs.api.glfs_close)(raw.as_ptr()) }) {
+            tracing::warn!("an image did not close in order: {why}");
+        }
     }
 
     /// Makes the file at `path`, where there is none.
@@ -251,7 +271,7 @@ impl GlusterFile {
         Ok(Self {
             fs: Arc::clone(fs),
             raw,
-            syncs: false,
+            syncing: None,
         })
     }
 
@@ -286,16 +306,20 @@ impl GlusterFile {
     /// Writes at most all of `from`, `durable` so that it survives a power cut of the bricks.
     pub(super) fn write_at(&self, from: &[u8], at: u64, durable: bool) -> io::Result<usize> {
         let at = offset(at)?;
-        let flags = if durable && !self.syncs { O_DSYNC } else { 0 };
+        let syncing = self
+            .syncing
+            .filter(|_| durable && from.len() >= SYNCING_BYTES_MIN);
+        let (raw, flags) = match syncing {
+            Some(raw) => (raw, 0),
+            None => (self.raw, if durable { O_DSYNC } else { 0 }),
+        };
         let slice = IoVec {
             iov_base: from.as_ptr().cast_mut().cast(),
             iov_len: from.len(),
         };
         // SAFETY: the file is open; the one slice is memory that is borrowed until the call
         // returns, and the library only reads it.
-        count(unsafe {
-            (self.fs.api.glfs_pwritev)(self.raw.as_ptr(), &raw const slice, 1, at, flags)
-        })
+        count(unsafe { (self.fs.api.glfs_pwritev)(raw.as_ptr(), &raw const slice, 1, at, flags) })
     }
 
     /// Gives up the space of these bytes, which read as zeros from then on.
@@ -394,6 +418,7 @@ impl GlusterFile {
 
 impl Drop for GlusterFile {
     fn drop(&mut self) {
+        self.stop_syncing();
         // SAFETY: the file is open and nobody else has it; its volume is let go of after it.
         if let Err(why) = check(unsafe { (self.fs.api.glfs_close)(self.raw.as_ptr()) }) {
             tracing::warn!("an image did not close in order: {why}");

@@ -76,7 +76,6 @@ impl Image {
         };
         let file = match direct {
             Some(file) => file,
-            // Before, it may have been made, or been of another size.
             None if access.sync => GlusterFile::open(&volume, &path, access)
                 .map_err(failed("it does not open for synced writes"))?,
             None => file,
