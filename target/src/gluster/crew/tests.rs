@@ -281,7 +281,7 @@ fn a_call_that_hangs_does_not_keep_a_crew_from_closing() {
 fn what_will_be_tried_again_keeps_its_blocks() {
     let mut bench = Bench::new(Limits {
         deadline: PATIENCE,
-        tick: Duration::from_millis(50),
+        tick: Duration::from_millis(250),
         ..LIMITS
     });
     bench.storage.away.store(1, Ordering::SeqCst);
