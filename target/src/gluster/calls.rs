@@ -256,10 +256,15 @@ impl GlusterFile {
     }
 
     fn stop_syncing(&mut self) {
-        let Some(raw) = self.syncing.take() else {
-            return;
-        };
-        // SAFETY: the handle is open, and it was the only one of it.
+        if let Some(raw) = self.syncing.take() {
+            self.close(raw);
+        }
+    }
+
+    /// Closes one of the handles, which is not used again.
+    fn close(&self, raw: NonNull<GlfsFd>) {
+        // SAFETY: the handle is open and ours alone, and whoever calls this has let go of it; its
+        // volume is let go of after it.
         if let Err(why) = check(unsafe { (self.fs.api.glfs_close)(raw.as_ptr()) }) {
             tracing::warn!("an image did not close in order: {why}");
         }
@@ -419,10 +424,7 @@ impl GlusterFile {
 impl Drop for GlusterFile {
     fn drop(&mut self) {
         self.stop_syncing();
-        // SAFETY: the file is open and nobody else has it; its volume is let go of after it.
-        if let Err(why) = check(unsafe { (self.fs.api.glfs_close)(self.raw.as_ptr()) }) {
-            tracing::warn!("an image did not close in order: {why}");
-        }
+        self.close(self.raw);
     }
 }
 
