@@ -9,10 +9,12 @@ pub mod brick;
 pub mod call;
 pub mod chance;
 pub mod client;
+pub mod command;
 mod data;
 pub mod errno;
 #[cfg(feature = "face-c")]
 pub mod face_c;
+mod flight;
 pub mod medium;
 mod names;
 pub mod plan;
@@ -23,8 +25,8 @@ pub mod versioned;
 mod volfile;
 pub mod volume;
 
+pub use call::XattrMode;
 pub use call::{Moment, OpKind, SyncKind};
 pub use errno::Errno;
-pub use names::XattrMode;
 pub use settings::Settings;
 pub use volume::Volume;

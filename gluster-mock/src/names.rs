@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::call::{Attributes, ClientId, Handle, Ino, Moment, OpKind};
+use crate::call::{Attributes, ClientId, Handle, Ino, Moment, OpKind, XattrMode};
 use crate::errno::Errno;
 use crate::medium::{Entry, moved};
 use crate::plan::Verdict;
@@ -19,17 +19,6 @@ const O_DSYNC: i32 = 0o10000;
 const O_DIRECT: i32 = 0o40000;
 #[cfg(not(target_arch = "x86_64"))]
 const O_DIRECT: i32 = 0o200000;
-
-/// How a name may be given to an extended attribute that is set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum XattrMode {
-    /// New or old.
-    Any,
-    /// EEXIST where it is already set.
-    Create,
-    /// ENODATA where it is not.
-    Replace,
-}
 
 /// The attribute in which bricks keep what a file is, whatever it is called. Clients are not
 /// shown it; they know it as the file's number.
@@ -68,6 +57,7 @@ impl Volume {
         }
         *node.opened.entry(client).or_default() += 1;
         let handle = Handle {
+            id: 0,
             client,
             file,
             sync: flags & O_DSYNC != 0,
@@ -113,6 +103,7 @@ impl Volume {
     /// A handle on the root directory, which nobody has to close.
     pub fn root_handle(&self, client: ClientId) -> Handle {
         Handle {
+            id: 0,
             client,
             file: ROOT,
             sync: false,

@@ -4,9 +4,9 @@ use std::ffi::{c_char, c_int, c_void};
 
 use glfs_sys::types::{Glfs, GlfsFd};
 
-use crate::call::{Ino, OpKind};
+use crate::call::{Ino, OpKind, XattrMode};
 use crate::errno::Errno;
-use crate::names::{GFID, XattrMode};
+use crate::names::GFID;
 use crate::volume::Volume;
 
 use super::boundary::{bytes, bytes_mut, guard, path, text};
