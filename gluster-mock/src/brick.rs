@@ -5,10 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::time::Duration;
 
-use crate::call::Ino;
+use crate::call::{Ino, Moment};
 use crate::chance::Chance;
 use crate::errno::Errno;
+use crate::flight::Landing;
+use crate::locks::Locks;
+use crate::marks::{Mark, Marks};
 use crate::medium::{Medium, PAGE, pieces};
 use crate::settings::Settings;
 use crate::trace::{Event, Trace};
@@ -21,10 +25,11 @@ pub(crate) struct Desk<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) chance: &'a mut Chance,
     pub(crate) trace: &'a mut Trace,
+    pub(crate) marks: &'a mut Marks,
 }
 
 /// One brick of the replica set.
-pub struct Brick {
+pub(crate) struct Brick {
     index: u32,
     pub(crate) medium: Box<dyn Medium>,
     files: BTreeMap<Ino, Cached>,
@@ -32,6 +37,19 @@ pub struct Brick {
     /// Files that changed while the brick was down.
     pub(crate) stale: BTreeSet<Ino>,
     held_pages: u64,
+    /// It stands still since then.
+    pub(crate) hung: Option<Moment>,
+    /// From the locks to the disk.
+    pub(crate) latency: Duration,
+    /// Changes fail so.
+    pub(crate) error: Option<Errno>,
+    /// Not a byte is left.
+    pub(crate) full: bool,
+    pub(crate) locks: Locks,
+    /// Counts its processes.
+    pub(crate) life: u64,
+    /// What was inside when it stood still.
+    pub(crate) backlog: Vec<Landing>,
 }
 
 /// One file as the brick's page cache sees it.
@@ -46,7 +64,7 @@ struct Cached {
 
 impl Brick {
     /// A brick on that medium, up and healthy.
-    pub fn new(index: u32, medium: Box<dyn Medium>) -> Self {
+    pub(crate) fn new(index: u32, medium: Box<dyn Medium>) -> Self {
         Self {
             index,
             medium,
@@ -54,7 +72,28 @@ impl Brick {
             up: true,
             stale: BTreeSet::new(),
             held_pages: 0,
+            hung: None,
+            latency: Duration::ZERO,
+            error: None,
+            full: false,
+            locks: Locks::default(),
+            life: 0,
+            backlog: Vec::new(),
         }
+    }
+
+    /// Whether it answers.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.up && self.hung.is_none()
+    }
+
+    /// Another process on the same disk and under the same kernel: what was inside is gone, and so
+    /// are its locks.
+    pub(crate) fn restart(&mut self) {
+        self.hung = None;
+        self.locks = Locks::default();
+        self.life += 1;
+        self.backlog.clear();
     }
 
     /// Takes a file's shape from stable storage; forgets what was not synced.
@@ -84,6 +123,7 @@ impl Brick {
             self.held_pages -= cached.held.count;
         }
         self.stale.remove(&file);
+        self.locks.forget(file);
         self.medium.forget(file);
     }
 
@@ -120,9 +160,11 @@ impl Brick {
     }
 
     /// Whether the pages of the range could all be allocated.
-    fn check_room(&self, file: Ino, pages: Range<u64>, desk: &Desk<'_>) -> Result<(), Errno> {
-        let Some(capacity) = desk.settings.capacity else {
-            return Ok(());
+    fn check_room(&self, file: Ino, pages: Range<u64>, desk: &mut Desk<'_>) -> Result<(), Errno> {
+        let capacity = match (self.full, desk.settings.capacity) {
+            (true, _) => 0,
+            (false, Some(capacity)) => capacity,
+            (false, None) => return Ok(()),
         };
         let cached = self.files.get(&file).ok_or(Errno::ESTALE)?;
         let more = pages.filter(|&page| !cached.held.get(page)).count() as u64;
@@ -130,6 +172,7 @@ impl Brick {
         if more == 0 || fits {
             Ok(())
         } else {
+            desk.marks.hit(Mark::BrickFull);
             Err(Errno::ENOSPC)
         }
     }
@@ -263,12 +306,26 @@ impl Brick {
         Ok(())
     }
 
+    /// Whether any file has something that is not durable.
+    pub(crate) fn owes(&self) -> bool {
+        let mut files = self.files.values();
+        files.any(|file| !file.dirty.is_empty() || file.size != file.stable_size)
+    }
+
     /// Drops what was not synced, as a failed writeback does.
     pub(crate) fn lose(&mut self, file: Ino, desk: &mut Desk<'_>) -> Result<(), Errno> {
         let pages = self
             .files
             .get(&file)
             .map_or(0, |cached| cached.dirty.len() as u64);
+        if pages == 0
+            && self
+                .files
+                .get(&file)
+                .is_some_and(|c| c.size == c.stable_size)
+        {
+            return Ok(());
+        }
         desk.trace.push(Event::Lost {
             brick: self.index,
             file,
@@ -370,6 +427,11 @@ impl Brick {
             roll if roll < lost + torn => 1 + desk.chance.below(254) as u8,
             _ => u8::MAX,
         };
+        match sectors {
+            0 => desk.marks.hit(Mark::PageLost),
+            u8::MAX => {}
+            _ => desk.marks.hit(Mark::PageTorn),
+        }
         desk.trace.push(Event::Fate {
             brick: self.index,
             file,

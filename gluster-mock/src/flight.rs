@@ -1,36 +1,906 @@
-//! Calls in flight.
+//! Calls in flight. A call is handed in, meets the plan and its client's state, waits for the inode
+//! lock where it changes a replicated file, and goes to the bricks: a leg each. When no leg is open
+//! any more, quorum makes the answer. Whatever has to wait is in a list of moments; nothing here
+//! knows a clock or a thread.
 
-use crate::call::{Answer, Call, ClientId, Moment, Submitted, Ticket};
-use crate::command::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::call::{Answer, Call, ClientId, Ino, Moment, OpKind, Place, Reply, Submitted, Ticket};
 use crate::errno::Errno;
+use crate::kind::Set;
+use crate::locks::{Checked, Claim};
+use crate::marks::Mark;
+use crate::plan::Outcome;
+use crate::trace::Event;
+use crate::turn::takes_turn;
 use crate::volume::Volume;
+
+/// How long a client of a replicated volume takes to be told that all bricks refused its write
+/// (fencing.md §2).
+const REFUSAL: Duration = Duration::from_secs(1);
+
+/// How long a new client waits for a brick that is missing (fencing.md §11).
+const INIT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A call that is not answered yet.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub(crate) client: ClientId,
+    pub(crate) call: Arc<Call>,
+    pub(crate) file: Ino,
+    outcome: Outcome,
+    pub(crate) stage: Stage,
+    pub(crate) legs: Vec<Leg>,
+    /// It has the inode lock.
+    in_turn: bool,
+}
+
+/// How far a call is.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// Not begun: delayed, held by a rule of the plan, or by what its client is in.
+    Held { rule: Option<String> },
+    /// Waits for the inode lock.
+    Queued,
+    /// With the bricks.
+    Wound,
+    /// Answered; told later.
+    Ended(Answer),
+}
+
+/// A call's way to one brick.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    pub(crate) brick: usize,
+    pub(crate) state: LegState,
+}
+
+/// How far a leg is.
+#[derive(Debug)]
+pub(crate) enum LegState {
+    /// Not there yet, or before a brick that stands still.
+    Sent,
+    /// Past the locks, not yet on the disk.
+    Inside,
+    /// Before a lock.
+    Waiting,
+    /// Carried out; the answer was lost.
+    Unheard(Answer),
+    /// Answered.
+    Heard(Answer),
+    /// The brick is out of reach.
+    Gone(Errno),
+}
+
+impl Leg {
+    /// What the brick said.
+    pub(crate) fn heard(&self) -> Option<&Answer> {
+        match &self.state {
+            LegState::Heard(answer) => Some(answer),
+            _ => None,
+        }
+    }
+}
+
+impl LegState {
+    pub(crate) fn is_open(&self) -> bool {
+        !matches!(self, Self::Heard(_) | Self::Gone(_))
+    }
+
+    pub(crate) fn is_on_the_way(&self) -> bool {
+        matches!(self, Self::Sent | Self::Unheard(_))
+    }
+}
+
+/// What is to happen at some moment.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// A held call begins.
+    Start(Ticket),
+    /// The inode lock of a file may be free.
+    Turn(Ino),
+    /// A call that is inside a brick reaches the disk.
+    Land(Landing),
+    /// The brick's locks changed: calls and locks that wait look again.
+    Recheck(usize),
+    Ping(ClientId, usize),
+    Frame(Ticket, usize),
+    Reconnect(ClientId, usize),
+    Heal(usize),
+    /// A call that has ended is told.
+    Tell(Ticket),
+    /// Bricks give up a client whose host is off.
+    Dropped(ClientId),
+}
+
+/// A call inside a brick; it lands even where nobody waits for it any more.
+#[derive(Debug)]
+pub(crate) struct Landing {
+    ticket: Ticket,
+    client: ClientId,
+    pub(crate) brick: usize,
+    /// The brick's life it belongs to.
+    life: u64,
+    call: Arc<Call>,
+    file: Ino,
+}
 
 impl Volume {
     /// Hands a call in, at a moment that never goes back. One that need not wait is answered at
     /// once.
     pub fn submit(&mut self, now: Moment, client: ClientId, call: Call) -> Submitted {
-        let _ = (now, client, call);
-        Submitted::Answered(Err(Errno::EOPNOTSUPP))
+        self.advance(now);
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        let kind = call.kind();
+        let mut flight = Flight {
+            client,
+            file: Ino(0),
+            outcome: Outcome::Proceed,
+            stage: Stage::Wound,
+            legs: Vec::new(),
+            in_turn: false,
+            call: Arc::new(call),
+        };
+        let mut start = now;
+        let mut rule = 0;
+        if !self.plan.is_empty() {
+            let path = self.path_of(&flight.call);
+            let verdict = self.plan.judge(kind, &path, &mut self.chance);
+            rule = verdict.rule;
+            flight.outcome = verdict.outcome;
+            if !verdict.delay.is_zero() {
+                self.marks.hit(Mark::PlanDelayed);
+                start = start.after(verdict.delay);
+            }
+            if verdict.hang.is_some() {
+                self.marks.hit(Mark::PlanHung);
+                flight.stage = Stage::Held { rule: verdict.hang };
+                // The delay counts once the rule is gone.
+                start = Moment(u64::MAX);
+            }
+        }
+        self.trace.push(Event::Begin { now, kind, rule });
+        if let Some(holder) = self.clients.get(&client) {
+            if holder.switching_until > start {
+                self.marks.hit(Mark::GraphSwitched);
+                start = holder.switching_until;
+            }
+            if holder.still.is_some() {
+                start = Moment(u64::MAX);
+            }
+        }
+        if start > now {
+            if !matches!(flight.stage, Stage::Held { .. }) {
+                flight.stage = Stage::Held { rule: None };
+            }
+            self.flights.insert(ticket, flight);
+            if start != Moment(u64::MAX) {
+                self.schedule(start, Due::Start(ticket));
+            }
+            return Submitted::Pending(ticket);
+        }
+        let answer = self.start(now, ticket, &mut flight);
+        match answer {
+            Some(answer) => {
+                self.advance(now);
+                Submitted::Answered(answer)
+            }
+            None => {
+                self.flights.insert(ticket, flight);
+                self.advance(now);
+                Submitted::Pending(ticket)
+            }
+        }
     }
 
     /// Carries out what is due by `now`.
     pub fn advance(&mut self, now: Moment) {
-        let _ = now;
+        while let Some(first) = self.due.first_entry()
+            && first.key().0 <= now
+        {
+            let ((moment, _), due) = first.remove_entry();
+            self.fire(moment, due);
+        }
     }
 
     /// When something is due next; `None` where only a call or a command can change anything.
     pub fn next_due(&self) -> Option<Moment> {
-        None
+        self.due.first_key_value().map(|((moment, _), _)| *moment)
     }
 
     /// Takes the answers of calls that were pending, in the order they came about.
     pub fn answers(&mut self) -> Vec<(Ticket, Answer)> {
-        Vec::new()
+        std::mem::take(&mut self.answered)
     }
 
-    /// Does something to the cluster from outside; the answer is for people, a failure too.
-    pub fn command(&mut self, now: Moment, command: &Command) -> Result<String, String> {
-        let _ = (now, command);
-        Ok(String::new())
+    /// Calls that are not answered yet.
+    pub fn in_flight(&self) -> usize {
+        self.flights.len()
     }
+
+    pub(crate) fn schedule(&mut self, moment: Moment, due: Due) {
+        self.next_due += 1;
+        self.due.insert((moment, self.next_due), due);
+    }
+
+    fn fire(&mut self, now: Moment, due: Due) {
+        match due {
+            Due::Start(ticket) => self.resume(now, ticket, false),
+            Due::Turn(file) => self.serve_turn(now, file),
+            Due::Land(landing) => self.reach_disk(now, landing),
+            Due::Recheck(brick) => self.look_at_locks(now, brick),
+            Due::Ping(client, brick) => self.check_ping(now, client, brick),
+            Due::Frame(ticket, brick) => self.time_out(now, ticket, brick),
+            Due::Reconnect(client, brick) => self.reconnect(now, client, brick),
+            Due::Heal(brick) => self.heal(brick),
+            Due::Tell(ticket) => self.touch(now, ticket),
+            Due::Dropped(client) => self.drop_silent(now, client),
+        }
+    }
+
+    /// A call that was held or queued begins, or goes on with the inode lock it was given.
+    pub(crate) fn resume(&mut self, now: Moment, ticket: Ticket, in_turn: bool) {
+        let Some(mut flight) = self.flights.remove(&ticket) else {
+            return;
+        };
+        flight.in_turn = in_turn;
+        let answer = match in_turn {
+            true => self.wind(now, ticket, &mut flight),
+            false => self.start(now, ticket, &mut flight),
+        };
+        self.put_back(ticket, flight, answer);
+    }
+
+    /// Something happened to a call: perhaps it can be answered now.
+    pub(crate) fn touch(&mut self, now: Moment, ticket: Ticket) {
+        let Some(mut flight) = self.flights.remove(&ticket) else {
+            return;
+        };
+        let answer = match std::mem::replace(&mut flight.stage, Stage::Wound) {
+            Stage::Ended(answer) => Some(self.tell(now, &flight, answer)),
+            Stage::Wound => self.conclude(now, ticket, &mut flight),
+            other => {
+                flight.stage = other;
+                None
+            }
+        };
+        self.put_back(ticket, flight, answer);
+    }
+
+    fn put_back(&mut self, ticket: Ticket, flight: Flight, answer: Option<Answer>) {
+        match answer {
+            Some(answer) => self.answered.push((ticket, answer)),
+            None => {
+                self.flights.insert(ticket, flight);
+            }
+        }
+    }
+
+    /// Calls whose rule is no longer in the plan begin.
+    pub(crate) fn release_held(&mut self, now: Moment) {
+        let free: Vec<Ticket> = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| match &flight.stage {
+                Stage::Held { rule: Some(rule) } => !self.plan.holds(rule),
+                _ => false,
+            })
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in free {
+            self.schedule(now, Due::Start(ticket));
+        }
+    }
+
+    /// Begins: everything that needs no brick.
+    fn start(&mut self, now: Moment, ticket: Ticket, flight: &mut Flight) -> Option<Answer> {
+        flight.stage = Stage::Wound;
+        let begun = self.admit(flight).and_then(|()| self.prepare(now, flight));
+        match begun {
+            Ok(None) => {}
+            Ok(Some(reply)) => return Some(self.tell(now, flight, Ok(reply))),
+            Err(errno) => {
+                if let Call::Close { handle } = &*flight.call {
+                    // A handle is gone whatever becomes of the call.
+                    let _closed = self.close(*handle);
+                }
+                return Some(self.tell(now, flight, Err(errno)));
+            }
+        }
+        if matches!(*flight.call, Call::Init { .. }) {
+            return self.wait_for_bricks(now, ticket, flight);
+        }
+        let replicated = self.settings.kind.is_replicated(self.bricks.len());
+        if replicated && takes_turn(&flight.call) {
+            if !self.take_turn(now, ticket, flight.client, flight.file) {
+                flight.stage = Stage::Queued;
+                return None;
+            }
+            flight.in_turn = true;
+        }
+        self.wind(now, ticket, flight)
+    }
+
+    /// What every call meets first: darkness and the plan.
+    fn admit(&mut self, flight: &mut Flight) -> Result<(), Errno> {
+        if !self.powered {
+            return Err(Errno::ENOTCONN);
+        }
+        match flight.outcome {
+            Outcome::Proceed => Ok(()),
+            Outcome::Short(bytes) => {
+                self.marks.hit(Mark::PlanShort);
+                let bound = usize::try_from(bytes).unwrap_or(usize::MAX);
+                match Arc::make_mut(&mut flight.call) {
+                    Call::Read { len, .. } => *len = (*len).min(bound),
+                    Call::Write { bytes, .. } => bytes.truncate(bound),
+                    _ => {}
+                }
+                Ok(())
+            }
+            Outcome::Fail(errno) => {
+                self.marks.hit(Mark::PlanFailed);
+                Err(errno)
+            }
+            // The sync fails, that of a durable write too, and takes the un-synced bytes along.
+            Outcome::Lose(errno) => {
+                if let Some(handle) = flight.call.handle()
+                    && self.is_durable(&flight.call)
+                {
+                    self.marks.hit(Mark::SyncLost);
+                    self.lose(handle.client, handle.file)?;
+                }
+                Err(errno)
+            }
+            Outcome::Cut => {
+                self.marks.hit(Mark::PlanCut);
+                self.power_cut()?;
+                self.powered = false;
+                Err(Errno::ENOTCONN)
+            }
+        }
+    }
+
+    /// Looks at what is asked; answers what the client can answer by itself.
+    fn prepare(&mut self, now: Moment, flight: &mut Flight) -> Result<Option<Reply>, Errno> {
+        let client = flight.client;
+        match &*flight.call {
+            Call::Init { .. } => return Ok(None),
+            Call::Fini => return self.detach(client).map(|()| Some(Reply::Done)),
+            _ => {}
+        }
+        if !self.clients.contains_key(&client) {
+            return Err(Errno::EBADF);
+        }
+        let Some(handle) = flight.call.handle() else {
+            let found = self.find(flight.call.path().unwrap_or("/"));
+            flight.file = match &*flight.call {
+                Call::Stat { .. } => found?,
+                // A new file will have this number.
+                _ => found.unwrap_or(Ino(self.next_ino)),
+            };
+            return Ok(None);
+        };
+        flight.file = handle.file;
+        self.check_handle(handle)?;
+        let call = Arc::clone(&flight.call);
+        self.check_arguments(handle, &call)?;
+        match &*call {
+            Call::Duplicate { handle } => {
+                return self
+                    .duplicate(*handle)
+                    .map(|handle| Some(Reply::Handle(handle)));
+            }
+            Call::Write { at, bytes, .. } if self.is_cached(&call) => {
+                self.put_behind(now, client, handle.file, *at, bytes);
+                return Ok(Some(Reply::Count(bytes.len() as u64)));
+            }
+            Call::Write { .. }
+            | Call::Sync { .. }
+            | Call::Truncate { .. }
+            | Call::Discard { .. }
+            | Call::Zerofill { .. }
+            | Call::Fallocate { .. }
+            | Call::Seek { .. } => self.pass_on(client, handle.file),
+            _ => {}
+        }
+        if let Call::Sync { .. } = &*call {
+            let holder = self.clients.get_mut(&client).ok_or(Errno::EBADF)?;
+            if let Some(errno) = holder.take(handle.file).error {
+                self.marks.hit(Mark::BehindLost);
+                return Err(errno);
+            }
+        }
+        Ok(None)
+    }
+
+    /// A new client: at once, never, or after a while, as bricks are there.
+    fn wait_for_bricks(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        flight: &mut Flight,
+    ) -> Option<Answer> {
+        let mut there = Set::default();
+        let mut hung = false;
+        for (index, brick) in self.bricks.iter().enumerate() {
+            hung |= brick.up && brick.hung.is_some();
+            if brick.up && brick.hung.is_none() {
+                there.add(index);
+            }
+        }
+        let all = there == Set::all(self.bricks.len());
+        let enough = self.is_enough_to_mount(there);
+        // Looked at a second time, when the patience is over.
+        let again = !flight.legs.is_empty();
+        let patience = match (enough, hung) {
+            (true, _) => INIT_PATIENCE,
+            (false, true) => Duration::from_secs(self.settings.ping_timeout),
+            (false, false) => Duration::ZERO,
+        };
+        if all || again || patience.is_zero() {
+            if !enough {
+                self.marks.hit(Mark::InitWithoutQuorum);
+                return Some(self.tell(now, flight, Err(Errno::EIO)));
+            }
+            let reply = self.attach(&flight.call);
+            return Some(self.tell(now, flight, Ok(reply)));
+        }
+        self.marks.hit(Mark::InitPatient);
+        flight.stage = Stage::Held { rule: None };
+        flight.legs.push(Leg {
+            brick: 0,
+            state: LegState::Sent,
+        });
+        self.schedule(now.after(patience), Due::Start(ticket));
+        None
+    }
+
+    /// Goes to the bricks.
+    pub(crate) fn wind(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        flight: &mut Flight,
+    ) -> Option<Answer> {
+        flight.stage = Stage::Wound;
+        let (kind, bricks) = (self.settings.kind, self.bricks.len());
+        let placed = kind.placement(bricks, flight.file);
+        let connected = self.clients.get(&flight.client)?.connected();
+        if !kind.suffices(bricks, connected, placed) {
+            self.marks.hit(Mark::QuorumLost);
+            if let Call::Close { handle } = &*flight.call {
+                let _closed = self.close(*handle);
+            }
+            return self.end(now, ticket, flight, Err(Errno::ENOTCONN));
+        }
+        match reads_one(&flight.call) {
+            true => {
+                if !self.read_from_next(now, ticket, flight) {
+                    return self.end(now, ticket, flight, Err(Errno::ENOTCONN));
+                }
+            }
+            false => {
+                flight.legs.reserve(bricks);
+                for brick in placed.iter() {
+                    let state = self.arrive(now, ticket, flight, brick);
+                    flight.legs.push(Leg { brick, state });
+                }
+            }
+        }
+        self.conclude(now, ticket, flight)
+    }
+
+    /// Asks the next replica that may be read; none is left where it says no.
+    fn read_from_next(&mut self, now: Moment, ticket: Ticket, flight: &mut Flight) -> bool {
+        let mut tried = Set::default();
+        flight.legs.iter().for_each(|leg| tried.add(leg.brick));
+        let Some(brick) = self.reader(flight.client, flight.file, tried) else {
+            return false;
+        };
+        if tried != Set::default() {
+            self.marks.hit(Mark::ReadFailedOver);
+        }
+        let state = self.arrive(now, ticket, flight, brick);
+        flight.legs.push(Leg { brick, state });
+        true
+    }
+
+    /// A call on its way to a brick.
+    fn arrive(&mut self, now: Moment, ticket: Ticket, flight: &Flight, brick: usize) -> LegState {
+        use crate::command::Cut;
+        let client = flight.client;
+        let Some(link) = self.link(client, brick) else {
+            return LegState::Gone(Errno::ENOTCONN);
+        };
+        if !link.connected {
+            return LegState::Gone(Errno::ENOTCONN);
+        }
+        if matches!(link.cut, Some((Cut::Calls | Cut::Both, _))) {
+            self.marks.hit(Mark::CallsCut);
+            self.watch(now, ticket, client, brick);
+            return LegState::Sent;
+        }
+        if self.bricks[brick].hung.is_some() {
+            self.marks.hit(Mark::BrickHung);
+            self.watch(now, ticket, client, brick);
+            return LegState::Sent;
+        }
+        self.enter(now, ticket, flight, brick)
+    }
+
+    /// A call in a brick: the locks first, then the disk.
+    fn enter(&mut self, now: Moment, ticket: Ticket, flight: &Flight, brick: usize) -> LegState {
+        let (client, file) = (flight.client, flight.file);
+        let checked = match &*flight.call {
+            Call::Lock { lock, .. } => self.check_lock(brick, client, file, lock),
+            call if self.settings.mandatory.is_on() => match Claim::of(client, call) {
+                Some(claim) => self.check_claim(brick, file, &claim),
+                None => Checked::Go,
+            },
+            _ => Checked::Go,
+        };
+        match checked {
+            Checked::Go => {}
+            Checked::Refused(errno) => {
+                return self.reply(now, ticket, client, brick, Err(errno));
+            }
+            Checked::Wait => return LegState::Waiting,
+        }
+        let latency = self.bricks[brick].latency;
+        if latency.is_zero() || is_barrier(&flight.call) {
+            let answer = self.land(brick, client, &flight.call, file);
+            return self.reply(now, ticket, client, brick, answer);
+        }
+        self.marks.hit(Mark::BrickSlow);
+        let landing = Landing {
+            ticket,
+            client,
+            brick,
+            life: self.bricks[brick].life,
+            call: Arc::clone(&flight.call),
+            file,
+        };
+        self.schedule(now.after(latency), Due::Land(landing));
+        LegState::Inside
+    }
+
+    /// An answer on its way back.
+    fn reply(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        client: ClientId,
+        brick: usize,
+        answer: Answer,
+    ) -> LegState {
+        let cut = self.link(client, brick).is_some_and(|l| l.cut.is_some());
+        if cut {
+            self.marks.hit(Mark::AnswersCut);
+            self.watch(now, ticket, client, brick);
+            return LegState::Unheard(answer);
+        }
+        LegState::Heard(answer)
+    }
+
+    /// A call reaches the disk of a brick, whether or not somebody waits for it.
+    fn reach_disk(&mut self, now: Moment, landing: Landing) {
+        let brick = landing.brick;
+        let holder = &mut self.bricks[brick];
+        if holder.life != landing.life {
+            return;
+        }
+        if holder.hung.is_some() {
+            holder.backlog.push(landing);
+            return;
+        }
+        let Landing {
+            ticket,
+            client,
+            file,
+            ..
+        } = landing;
+        let fenced = Claim::of(client, &landing.call).is_some_and(|claim| {
+            let enforcing = self.bricks[brick].locks.knows(file) == Some(true);
+            enforcing
+                && self.bricks[brick].locks.check(file, &claim, true) != Checked::Go
+                && self.settings.enforce
+        });
+        if fenced {
+            self.marks.hit(Mark::HoleDrain);
+        }
+        let answer = self.land(brick, client, &landing.call, file);
+        let waits = self.flights.get(&ticket).is_some_and(|flight| {
+            let mut legs = flight.legs.iter();
+            legs.any(|leg| leg.brick == brick && matches!(leg.state, LegState::Inside))
+        });
+        if waits {
+            let state = self.reply(now, ticket, client, brick, answer);
+            self.set_leg(ticket, brick, state);
+            self.touch(now, ticket);
+        }
+    }
+
+    fn set_leg(&mut self, ticket: Ticket, brick: usize, state: LegState) {
+        if let Some(flight) = self.flights.get_mut(&ticket)
+            && let Some(leg) = flight.legs.iter_mut().find(|leg| leg.brick == brick)
+        {
+            leg.state = state;
+        }
+    }
+
+    /// A leg that waited on its way is looked at again.
+    pub(crate) fn go_on(&mut self, now: Moment, ticket: Ticket, brick: usize) {
+        let Some(mut flight) = self.flights.remove(&ticket) else {
+            return;
+        };
+        let Some(index) = flight.legs.iter().position(|leg| leg.brick == brick) else {
+            self.flights.insert(ticket, flight);
+            return;
+        };
+        let before = std::mem::replace(&mut flight.legs[index].state, LegState::Sent);
+        let client = flight.client;
+        let after = match before {
+            LegState::Unheard(answer) => self.reply(now, ticket, client, brick, answer),
+            LegState::Sent => self.arrive(now, ticket, &flight, brick),
+            LegState::Waiting => self.enter(now, ticket, &flight, brick),
+            other => other,
+        };
+        flight.legs[index].state = after;
+        self.flights.insert(ticket, flight);
+        self.touch(now, ticket);
+    }
+
+    /// What was inside a brick that stood still goes on.
+    pub(crate) fn land_backlog(&mut self, now: Moment, brick: usize) {
+        for landing in std::mem::take(&mut self.bricks[brick].backlog) {
+            self.schedule(now, Due::Land(landing));
+        }
+    }
+
+    /// Locks changed on a brick.
+    pub(crate) fn recheck_locks(&mut self, now: Moment, brick: usize) {
+        let waits = self.flights.values().any(|flight| {
+            let mut legs = flight.legs.iter();
+            legs.any(|leg| leg.brick == brick && matches!(leg.state, LegState::Waiting))
+        });
+        if waits {
+            self.schedule(now, Due::Recheck(brick));
+        }
+    }
+
+    fn look_at_locks(&mut self, now: Moment, brick: usize) {
+        let waiting: Vec<Ticket> = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| {
+                let mut legs = flight.legs.iter();
+                legs.any(|leg| leg.brick == brick && matches!(leg.state, LegState::Waiting))
+            })
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in waiting {
+            self.go_on(now, ticket, brick);
+        }
+    }
+
+    /// Answers a call that has no open leg.
+    fn conclude(&mut self, now: Moment, ticket: Ticket, flight: &mut Flight) -> Option<Answer> {
+        let still = self
+            .clients
+            .get(&flight.client)
+            .is_some_and(|client| client.still.is_some());
+        if still || flight.legs.iter().any(|leg| leg.state.is_open()) {
+            return None;
+        }
+        if reads_one(&flight.call) {
+            return self.conclude_read(now, ticket, flight);
+        }
+        let (kind, bricks) = (self.settings.kind, self.bricks.len());
+        let placed = kind.placement(bricks, flight.file);
+        let mut done = Set::default();
+        let mut refused = None;
+        for leg in &flight.legs {
+            match &leg.state {
+                LegState::Heard(Ok(_)) => done.add(leg.brick),
+                LegState::Heard(Err(errno)) => {
+                    refused.get_or_insert(*errno);
+                }
+                LegState::Gone(errno) if *errno == Errno::ETIMEDOUT => {
+                    refused.get_or_insert(*errno);
+                }
+                _ => {}
+            }
+        }
+        let enough = kind.suffices(bricks, done, placed);
+        let answer = match (&*flight.call, enough) {
+            (Call::Lock { handle, lock }, _) => {
+                let grown = self.conclude_lock(now, *handle, lock, done, enough, flight);
+                return self.end(now, ticket, flight, grown);
+            }
+            (_, true) if is_barrier(&flight.call) => {
+                self.carry_out(flight.client, &Arc::clone(&flight.call))
+            }
+            (call, true) => {
+                let missed = placed.iter().filter(|brick| !done.has(*brick));
+                for brick in missed {
+                    self.marks.hit(Mark::QuorumHeld);
+                    self.bricks[brick].stale.insert(flight.file);
+                }
+                Ok(match call {
+                    Call::Write { bytes, .. } => Reply::Count(bytes.len() as u64),
+                    _ => Reply::Done,
+                })
+            }
+            (_, false) if is_barrier(&flight.call) => {
+                if let Call::Close { handle } = &*flight.call {
+                    let _closed = self.close(*handle);
+                }
+                Err(refused.unwrap_or(Errno::ENOTCONN))
+            }
+            (_, false) => {
+                self.leave_partial(flight, done, placed, refused);
+                Err(refused.unwrap_or(Errno::ENOTCONN))
+            }
+        };
+        self.end(now, ticket, flight, answer)
+    }
+
+    /// Too few bricks took a change. What heal makes of it later is not decided by anybody who
+    /// could be asked: old or new.
+    fn leave_partial(&mut self, flight: &Flight, done: Set, placed: Set, refused: Option<Errno>) {
+        if done == Set::default() {
+            return;
+        }
+        if matches!(refused, Some(Errno::EBUSY | Errno::EAGAIN)) {
+            // Nobody is blamed: whoever reads a brick that took it reads it.
+            self.marks.hit(Mark::HoleRefusedLanded);
+            return;
+        }
+        let keep = self.chance.below(2) == 1;
+        self.marks.hit(match keep {
+            true => Mark::PartialNew,
+            false => Mark::PartialOld,
+        });
+        let missed: Vec<usize> = placed.iter().filter(|b| done.has(*b) != keep).collect();
+        for brick in missed {
+            self.bricks[brick].stale.insert(flight.file);
+        }
+    }
+
+    fn conclude_read(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        flight: &mut Flight,
+    ) -> Option<Answer> {
+        loop {
+            let last = flight.legs.last_mut()?;
+            if last.state.is_open() {
+                return None;
+            }
+            let state = std::mem::replace(&mut last.state, LegState::Gone(Errno::ENOTCONN));
+            let errno = match state {
+                LegState::Heard(Ok(reply)) => {
+                    let reply = self.finish_read(flight, reply);
+                    return self.end(now, ticket, flight, reply);
+                }
+                LegState::Heard(Err(errno @ (Errno::EAGAIN | Errno::ENXIO))) => {
+                    return self.end(now, ticket, flight, Err(errno));
+                }
+                LegState::Heard(Err(errno)) | LegState::Gone(errno) => errno,
+                _ => return None,
+            };
+            if !self.read_from_next(now, ticket, flight) {
+                return self.end(now, ticket, flight, Err(errno));
+            }
+        }
+    }
+
+    /// A call has its answer. A replicated write that all refused takes its time to say so.
+    fn end(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        flight: &mut Flight,
+        answer: Answer,
+    ) -> Option<Answer> {
+        let replicated = self.settings.kind.is_replicated(self.bricks.len());
+        let write = matches!(*flight.call, Call::Write { .. });
+        if write && replicated && answer == Err(Errno::EBUSY) {
+            self.marks.hit(Mark::RefusedSlowly);
+            flight.stage = Stage::Ended(answer);
+            self.schedule(now.after(REFUSAL), Due::Tell(ticket));
+            return None;
+        }
+        Some(self.tell(now, flight, answer))
+    }
+
+    fn tell(&mut self, now: Moment, flight: &Flight, answer: Answer) -> Answer {
+        if flight.in_turn {
+            self.end_turn(now, flight.client, flight.file);
+        }
+        let told = match &answer {
+            Ok(Reply::Count(count)) => Ok(*count),
+            Ok(Reply::Bytes(bytes)) => Ok(bytes.len() as u64),
+            Ok(_) => Ok(0),
+            Err(errno) => Err(*errno),
+        };
+        let (at, len) = match &*flight.call {
+            Call::Read { at, len, .. } => (*at, *len as u64),
+            Call::Write { at, bytes, .. } => (*at, bytes.len() as u64),
+            Call::Discard { range, .. }
+            | Call::Zerofill { range, .. }
+            | Call::Fallocate { range, .. } => (range.start, range.end.saturating_sub(range.start)),
+            Call::Truncate { size, .. } => (*size, 0),
+            Call::Seek { at, .. } => (*at, 0),
+            call => (0, call.path().map_or(0, |path| path.len() as u64)),
+        };
+        let kind: OpKind = flight.call.kind();
+        self.trace.push(Event::Answer {
+            now,
+            kind,
+            client: flight.client,
+            file: flight.file,
+            at,
+            len,
+            result: told,
+        });
+        answer
+    }
+
+    fn path_of(&self, call: &Call) -> String {
+        match (call.handle(), call.path()) {
+            (Some(handle), _) => {
+                let node = self.nodes.get(&handle.file);
+                node.map_or_else(|| "/".to_owned(), |node| node.entry.path.clone())
+            }
+            (None, Some(path)) => path.to_owned(),
+            (None, None) => "/".to_owned(),
+        }
+    }
+
+    /// The calls of a client that is gone are nobody's; what is inside bricks goes on.
+    pub(crate) fn abandon(&mut self, client: ClientId) {
+        let own: Vec<Ticket> = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| flight.client == client)
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in own {
+            self.flights.remove(&ticket);
+            self.answered.push((ticket, Err(Errno::ENOTCONN)));
+        }
+    }
+}
+
+/// Whether one replica answers it.
+fn reads_one(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::Read { .. } | Call::Seek { .. } | Call::Stat { .. }
+    )
+}
+
+/// Whether bricks only have to be there, and the effect is one for all of them: names, attributes,
+/// open and close.
+fn is_barrier(call: &Call) -> bool {
+    !matches!(
+        call,
+        Call::Read { .. }
+            | Call::Seek { .. }
+            | Call::Write { .. }
+            | Call::Sync { .. }
+            | Call::Discard { .. }
+            | Call::Zerofill { .. }
+            | Call::Fallocate { .. }
+            | Call::Lock { .. }
+            | Call::Truncate {
+                place: Place::Handle(_),
+                ..
+            }
+    )
 }

@@ -5,28 +5,39 @@
 //! seed, stable storage is a [`medium::Medium`], and every decision goes into a [`trace::Trace`].
 //! [`face_c`] is the edge: a shared object with libgfapi's symbols over a folder.
 
-pub mod brick;
+mod brick;
 pub mod call;
 pub mod chance;
-pub mod client;
+mod client;
 pub mod command;
-mod data;
 pub mod errno;
 #[cfg(feature = "face-c")]
 pub mod face_c;
 mod flight;
+pub mod kind;
+mod land;
+mod link;
+mod locks;
+pub mod marks;
 pub mod medium;
 mod names;
+mod outside;
 pub mod plan;
 pub mod settings;
 pub mod trace;
+mod turn;
 #[cfg(feature = "face-c")]
 pub mod versioned;
 mod volfile;
 pub mod volume;
 
 pub use call::XattrMode;
-pub use call::{Moment, OpKind, SyncKind};
+pub use call::{Answer, Call, Moment, OpKind, Reply, Submitted, SyncKind, Ticket};
+pub use command::Command;
 pub use errno::Errno;
+pub use kind::Kind;
+pub use locks::Mandatory;
+pub use marks::Mark;
+pub use names::root_handle;
 pub use settings::Settings;
 pub use volume::Volume;

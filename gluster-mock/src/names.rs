@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::call::{Attributes, ClientId, Handle, Ino, Moment, OpKind, XattrMode};
+use crate::call::{Answer, Attributes, Call, ClientId, Handle, Ino, Place, Reply, XattrMode};
 use crate::errno::Errno;
+use crate::locks::ENFORCE;
+use crate::marks::Mark;
 use crate::medium::{Entry, moved};
-use crate::plan::Verdict;
-use crate::volume::{Node, Volume};
+use crate::turn::Turn;
+use crate::volume::{Node, Opened, Volume};
 
 const O_ACCMODE: i32 = 0o3;
 const O_WRONLY: i32 = 0o1;
@@ -22,41 +24,111 @@ const O_DIRECT: i32 = 0o200000;
 
 /// The attribute in which bricks keep what a file is, whatever it is called. Clients are not
 /// shown it; they know it as the file's number.
-pub(crate) const GFID: &str = "trusted.gfid";
+const GFID: &str = "trusted.gfid";
+
+/// Which bricks answer for a file, as Gluster says it by path.
+const PATHINFO: &str = "trusted.glusterfs.pathinfo";
+
+/// A handle on the root directory, which nobody has to close.
+pub fn root_handle(client: ClientId) -> Handle {
+    Handle {
+        id: 0,
+        client,
+        file: ROOT,
+        sync: false,
+        direct: false,
+        readable: true,
+        writable: false,
+    }
+}
 
 impl Volume {
-    /// Opens what the path names; a directory for reading only.
-    pub fn open_file(
-        &mut self,
-        now: Moment,
-        verdict: &Verdict,
-        client: ClientId,
-        path: &str,
-        flags: i32,
-    ) -> Result<Handle, Errno> {
-        let result = self
-            .admit(verdict)
-            .and_then(|_| self.try_open(client, path, flags));
-        self.answer_name(
-            now,
-            OpKind::Open,
-            client,
-            path,
-            result.map(|handle| handle.file.0),
-        );
-        result
+    /// The one effect of a call about names, when enough bricks were there.
+    pub(crate) fn carry_out(&mut self, client: ClientId, call: &Call) -> Answer {
+        match call {
+            Call::Open { path, flags } => self.open_file(client, path, *flags).map(Reply::Handle),
+            Call::Create { path, flags, mode } => {
+                match self.find(path) {
+                    Ok(_) if flags & O_EXCL != 0 => return Err(Errno::EEXIST),
+                    Ok(_) => {}
+                    Err(Errno::ENOENT) => self.add(path, false, *mode)?,
+                    Err(errno) => return Err(errno),
+                }
+                self.open_file(client, path, *flags).map(Reply::Handle)
+            }
+            Call::Close { handle } => self.close(*handle).map(|()| Reply::Done),
+            Call::Truncate { place, size } => {
+                let file = self.place(place)?;
+                if self.attributes_of(file)?.directory {
+                    return Err(Errno::EISDIR);
+                }
+                self.set_len_everywhere(client, file, *size)?;
+                Ok(Reply::Done)
+            }
+            Call::Space { path } => {
+                self.find(path)?;
+                Ok(Reply::Space(self.space()))
+            }
+            Call::Link { from, to } => self.link_file(from, to).map(|()| Reply::Done),
+            Call::Rename { from, to } => self.rename(from, to).map(|()| Reply::Done),
+            Call::Unlink { path } => self.drop_name(path, false).map(|()| Reply::Done),
+            Call::Rmdir { path } => self.drop_name(path, true).map(|()| Reply::Done),
+            Call::Mkdir { path, mode } => match self.find(path) {
+                Ok(_) => Err(Errno::EEXIST),
+                Err(Errno::ENOENT) => self.add(path, true, *mode).map(|()| Reply::Done),
+                Err(errno) => Err(errno),
+            },
+            Call::List { path } => self.list(path).map(Reply::Names),
+            Call::GetXattr { place, name } => {
+                let file = self.place(place)?;
+                match name.as_str() {
+                    PATHINFO => Ok(Reply::Bytes(self.path_info(file).into_bytes())),
+                    GFID => Err(Errno::ENODATA),
+                    _ => {
+                        let held = self.xattrs(file)?.get(name);
+                        held.cloned().map(Reply::Bytes).ok_or(Errno::ENODATA)
+                    }
+                }
+            }
+            Call::ListXattrs { place } => {
+                let names = self.xattrs(self.place(place)?)?.keys();
+                let names = names.filter(|name| *name != GFID).cloned();
+                Ok(Reply::Xattrs(names.collect()))
+            }
+            Call::SetXattr {
+                place,
+                name,
+                value,
+                mode,
+            } => {
+                let file = self.place(place)?;
+                self.set_xattr(file, name, value, *mode)
+                    .map(|()| Reply::Done)
+            }
+            Call::RemoveXattr { place, name } => {
+                let file = self.place(place)?;
+                self.remove_xattr(file, name).map(|()| Reply::Done)
+            }
+            _ => Err(Errno::EINVAL),
+        }
     }
 
-    fn try_open(&mut self, client: ClientId, path: &str, flags: i32) -> Result<Handle, Errno> {
-        self.check_quorum()?;
+    fn place(&self, place: &Place) -> Result<Ino, Errno> {
+        match place {
+            Place::Path(path) => self.find(path),
+            Place::Handle(handle) => Ok(handle.file),
+        }
+    }
+
+    /// Opens what the path names; a directory for reading only.
+    fn open_file(&mut self, client: ClientId, path: &str, flags: i32) -> Result<Handle, Errno> {
         let file = self.find(path)?;
         let access = flags & O_ACCMODE;
         let node = self.nodes.get_mut(&file).ok_or(Errno::ENOENT)?;
         if node.entry.directory && access != 0 {
             return Err(Errno::EISDIR);
         }
-        *node.opened.entry(client).or_default() += 1;
-        let handle = Handle {
+        let handle = self.take_handle(Handle {
             id: 0,
             client,
             file,
@@ -64,135 +136,87 @@ impl Volume {
             direct: flags & O_DIRECT != 0,
             readable: access != O_WRONLY,
             writable: access == O_WRONLY || access == O_RDWR,
-        };
+        });
         if flags & O_TRUNC != 0 && handle.writable {
             self.set_len_everywhere(client, file, 0)?;
         }
         Ok(handle)
     }
 
-    /// Creates a file, or opens it where it exists unless O_EXCL is set.
-    pub fn create_file(
-        &mut self,
-        now: Moment,
-        verdict: &Verdict,
-        client: ClientId,
-        path: &str,
-        (flags, mode): (i32, u32),
-    ) -> Result<Handle, Errno> {
-        let result = self.admit(verdict).and_then(|_| {
-            self.check_quorum()?;
-            match self.find(path) {
-                Ok(_) if flags & O_EXCL != 0 => return Err(Errno::EEXIST),
-                Ok(_) => {}
-                Err(Errno::ENOENT) => self.add(path, false, mode)?,
-                Err(errno) => return Err(errno),
-            }
-            self.try_open(client, path, flags)
-        });
-        self.answer_name(
-            now,
-            OpKind::Creat,
-            client,
-            path,
-            result.map(|handle| handle.file.0),
-        );
-        result
-    }
-
-    /// A handle on the root directory, which nobody has to close.
-    pub fn root_handle(&self, client: ClientId) -> Handle {
-        Handle {
-            id: 0,
-            client,
-            file: ROOT,
-            sync: false,
-            direct: false,
-            readable: true,
-            writable: false,
+    fn take_handle(&mut self, like: Handle) -> Handle {
+        let handle = Handle {
+            id: self.next_handle,
+            ..like
+        };
+        self.next_handle += 1;
+        if let Some(node) = self.nodes.get_mut(&handle.file) {
+            node.opened += 1;
         }
+        let opened = Opened {
+            handle,
+            bad: None,
+            lock: None,
+        };
+        self.opens.insert(handle.id, opened);
+        handle
     }
 
     /// One more handle like this one.
-    pub fn duplicate(&mut self, handle: Handle) -> Result<Handle, Errno> {
+    pub(crate) fn duplicate(&mut self, handle: Handle) -> Result<Handle, Errno> {
         self.check_handle(handle)?;
-        let node = self.nodes.get_mut(&handle.file).ok_or(Errno::EBADF)?;
-        *node.opened.entry(handle.client).or_default() += 1;
-        Ok(handle)
+        Ok(self.take_handle(handle))
     }
 
     /// Gives a handle back; cached writes are passed on, and a failure of theirs is told here.
-    pub fn close(&mut self, now: Moment, verdict: &Verdict, handle: Handle) -> Result<(), Errno> {
-        let admitted = self.admit(verdict);
-        if self.check_handle(handle).is_err() {
+    pub(crate) fn close(&mut self, handle: Handle) -> Result<(), Errno> {
+        if handle.file == ROOT {
+            return Ok(());
+        }
+        if !self.opens.contains_key(&handle.id) {
             return Err(Errno::EBADF);
         }
         self.pass_on(handle.client, handle.file);
         let client = self.clients.get_mut(&handle.client);
         let error = client.and_then(|client| client.behind(handle.file).error.take());
-        let node = self.nodes.get_mut(&handle.file).ok_or(Errno::EBADF)?;
-        if let Some(count) = node.opened.get_mut(&handle.client) {
-            *count -= 1;
-            if *count == 0 {
-                node.opened.remove(&handle.client);
+        self.drop_handle(handle);
+        error.map_or(Ok(()), Err)
+    }
+
+    /// The handle is gone, its lock, and the file if only it kept it.
+    pub(crate) fn drop_handle(&mut self, handle: Handle) {
+        let Some(opened) = self.opens.remove(&handle.id) else {
+            return;
+        };
+        if opened.lock.is_some() {
+            for brick in &mut self.bricks {
+                brick.locks.release(handle.file, handle.client);
             }
         }
-        if node.opened.is_empty() && !node.named {
+        let Some(node) = self.nodes.get_mut(&handle.file) else {
+            return;
+        };
+        node.opened = node.opened.saturating_sub(1);
+        if node.opened == 0 && !node.named {
             self.forget(handle.file);
         }
-        let result = admitted.and(error.map_or(Ok(0), Err));
-        self.answer(
-            now,
-            OpKind::Close,
-            handle.client,
-            handle.file,
-            (0, 0),
-            &result,
-        );
-        result.map(|_| ())
     }
 
-    /// A new directory.
-    pub fn make_directory(
+    pub(crate) fn set_len_everywhere(
         &mut self,
-        now: Moment,
-        verdict: &Verdict,
         client: ClientId,
-        path: &str,
-        mode: u32,
+        file: Ino,
+        size: u64,
     ) -> Result<(), Errno> {
-        let result = self.admit(verdict).and_then(|_| {
-            self.check_quorum()?;
-            match self.find(path) {
-                Ok(_) => Err(Errno::EEXIST),
-                Err(Errno::ENOENT) => self.add(path, true, mode),
-                Err(errno) => Err(errno),
+        self.pass_on(client, file);
+        let placed = self.settings.kind.placement(self.bricks.len(), file);
+        for brick in placed.iter() {
+            if self.bricks[brick].up {
+                self.bricks[brick].set_len(file, size)?;
+            } else {
+                self.bricks[brick].stale.insert(file);
             }
-        });
-        self.answer_name(now, OpKind::Mkdir, client, path, result.map(|()| 0));
-        result
-    }
-
-    /// Takes a name away: a file's, or an empty directory's.
-    pub fn remove(
-        &mut self,
-        now: Moment,
-        verdict: &Verdict,
-        client: ClientId,
-        path: &str,
-        directory: bool,
-    ) -> Result<(), Errno> {
-        let kind = if directory {
-            OpKind::Rmdir
-        } else {
-            OpKind::Unlink
-        };
-        let result = self.admit(verdict).and_then(|_| {
-            self.check_quorum()?;
-            self.drop_name(path, directory)
-        });
-        self.answer_name(now, kind, client, path, result.map(|()| 0));
-        result
+        }
+        Ok(())
     }
 
     fn drop_name(&mut self, path: &str, directory: bool) -> Result<(), Errno> {
@@ -211,28 +235,14 @@ impl Volume {
         let named = self.names.values().any(|other| *other == file);
         let node = self.nodes.get_mut(&file).ok_or(Errno::ENOENT)?;
         node.named = named;
-        if node.opened.is_empty() && !named {
+        if node.opened == 0 && !named {
             self.forget(file);
         }
         Ok(())
     }
 
     /// One more name for a file.
-    pub fn link(
-        &mut self,
-        now: Moment,
-        verdict: &Verdict,
-        client: ClientId,
-        from: &str,
-        to: &str,
-    ) -> Result<(), Errno> {
-        let result = self.admit(verdict).and_then(|_| self.try_link(from, to));
-        self.answer_name(now, OpKind::Link, client, from, result.map(|()| 0));
-        result
-    }
-
-    fn try_link(&mut self, from: &str, to: &str) -> Result<(), Errno> {
-        self.check_quorum()?;
+    fn link_file(&mut self, from: &str, to: &str) -> Result<(), Errno> {
         let file = self.find(from)?;
         if self.nodes.get(&file).ok_or(Errno::EPERM)?.entry.directory {
             return Err(Errno::EPERM);
@@ -250,21 +260,7 @@ impl Volume {
     }
 
     /// Another name; a file that had it is gone.
-    pub fn rename(
-        &mut self,
-        now: Moment,
-        verdict: &Verdict,
-        client: ClientId,
-        from: &str,
-        to: &str,
-    ) -> Result<(), Errno> {
-        let result = self.admit(verdict).and_then(|_| self.try_rename(from, to));
-        self.answer_name(now, OpKind::Rename, client, from, result.map(|()| 0));
-        result
-    }
-
-    fn try_rename(&mut self, from: &str, to: &str) -> Result<(), Errno> {
-        self.check_quorum()?;
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), Errno> {
         let file = self.find(from)?;
         let directory = self.nodes.get(&file).ok_or(Errno::EBUSY)?.entry.directory;
         if from == to {
@@ -292,8 +288,7 @@ impl Volume {
     }
 
     /// Names in a directory, in order.
-    pub fn list(&mut self, path: &str) -> Result<Vec<(String, Attributes)>, Errno> {
-        self.check_quorum()?;
+    fn list(&mut self, path: &str) -> Result<Vec<(String, Attributes)>, Errno> {
         if !self.attributes_of(self.find(path)?)?.directory {
             return Err(Errno::ENOTDIR);
         }
@@ -303,31 +298,13 @@ impl Volume {
             .collect()
     }
 
-    /// What a path names.
-    pub fn stat(&self, path: &str) -> Result<Attributes, Errno> {
-        self.check_quorum()?;
-        self.attributes_of(self.find(path)?)
-    }
-
-    /// What a client sees of a file, its own cached writes included.
-    pub fn stat_handle(&self, handle: Handle) -> Result<Attributes, Errno> {
-        self.check_quorum()?;
-        self.check_handle(handle)?;
-        let mut attributes = self.attributes_of(handle.file)?;
-        if let Some(client) = self.clients.get(&handle.client) {
-            attributes.size = attributes.size.max(client.end(handle.file));
-        }
-        Ok(attributes)
-    }
-
     /// The extended attributes of a file.
-    pub fn xattrs(&self, file: Ino) -> Result<&BTreeMap<String, Vec<u8>>, Errno> {
-        self.check_quorum()?;
+    pub(crate) fn xattrs(&self, file: Ino) -> Result<&BTreeMap<String, Vec<u8>>, Errno> {
         Ok(&self.nodes.get(&file).ok_or(Errno::ENOENT)?.entry.xattrs)
     }
 
     /// Sets one.
-    pub fn set_xattr(
+    fn set_xattr(
         &mut self,
         file: Ino,
         name: &str,
@@ -336,6 +313,15 @@ impl Volume {
     ) -> Result<(), Errno> {
         if name == GFID {
             return Err(Errno::EPERM);
+        }
+        if name == ENFORCE {
+            if !self.settings.mandatory.is_on() || !self.settings.enforce {
+                self.marks.hit(Mark::EnforceRefused);
+                return Err(Errno::EINVAL);
+            }
+            for brick in self.bricks.iter_mut().filter(|brick| brick.up) {
+                brick.locks.learn(file, true);
+            }
         }
         match (mode, self.xattrs(file)?.contains_key(name)) {
             (XattrMode::Create, true) => return Err(Errno::EEXIST),
@@ -348,10 +334,14 @@ impl Volume {
     }
 
     /// Takes one away.
-    pub fn remove_xattr(&mut self, file: Ino, name: &str) -> Result<(), Errno> {
-        self.check_quorum()?;
+    fn remove_xattr(&mut self, file: Ino, name: &str) -> Result<(), Errno> {
         if name == GFID {
             return Err(Errno::EPERM);
+        }
+        if name == ENFORCE {
+            for brick in &mut self.bricks {
+                brick.locks.learn(file, false);
+            }
         }
         let node = self.nodes.get_mut(&file).ok_or(Errno::ENOENT)?;
         node.entry.xattrs.remove(name).ok_or(Errno::ENODATA)?;
@@ -383,7 +373,7 @@ impl Volume {
     }
 
     /// The number of the file a path leads to; the root has number 0.
-    pub fn find(&self, path: &str) -> Result<Ino, Errno> {
+    pub(crate) fn find(&self, path: &str) -> Result<Ino, Errno> {
         if path == "/" {
             return Ok(ROOT);
         }
@@ -406,6 +396,18 @@ impl Volume {
     }
 
     fn attributes_of(&self, file: Ino) -> Result<Attributes, Errno> {
+        let (kind, bricks) = (self.settings.kind, self.bricks.len());
+        let placed = kind.placement(bricks, file);
+        let right = |brick: &usize| {
+            let holder = &self.bricks[*brick];
+            kind.has_bytes(bricks, *brick) && holder.up && !holder.stale.contains(&file)
+        };
+        let brick = placed.iter().find(right).ok_or(Errno::ENOTCONN)?;
+        self.attributes_on(brick, file)
+    }
+
+    /// What one brick says of a file.
+    pub(crate) fn attributes_on(&self, brick: usize, file: Ino) -> Result<Attributes, Errno> {
         if file == ROOT {
             return Ok(Attributes {
                 file,
@@ -418,11 +420,7 @@ impl Volume {
             });
         }
         let node = self.nodes.get(&file).ok_or(Errno::ENOENT)?;
-        let brick = self
-            .bricks
-            .iter()
-            .find(|brick| brick.up && !brick.stale.contains(&file));
-        let brick = brick.ok_or(Errno::ENOTCONN)?;
+        let brick = &self.bricks[brick];
         let half = node.entry.xattrs.get(GFID).and_then(|gfid| gfid.get(8..));
         let number = half.and_then(|half| half.try_into().ok());
         let names = self.names.values().filter(|other| **other == file);
@@ -471,8 +469,9 @@ impl Volume {
         self.names.insert(path.to_owned(), file);
         let node = Node {
             entry,
-            opened: BTreeMap::new(),
+            opened: 0,
             named: true,
+            turn: Turn::default(),
         };
         self.nodes.insert(file, node);
         self.give_gfid(file)
@@ -484,18 +483,6 @@ impl Volume {
         for client in self.clients.values_mut() {
             client.take(file);
         }
-    }
-
-    fn answer_name(
-        &mut self,
-        now: Moment,
-        kind: OpKind,
-        client: ClientId,
-        path: &str,
-        result: Result<u64, Errno>,
-    ) {
-        let file = self.names.get(path).copied().unwrap_or(Ino(0));
-        self.answer(now, kind, client, file, (0, path.len() as u64), &result);
     }
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use crate::call::OpKind;
 use crate::chance::Chance;
+use crate::command::duration;
 use crate::errno::Errno;
 
 /// What becomes of a call.
@@ -100,6 +101,11 @@ impl Plan {
             }
         }
         self
+    }
+
+    /// Whether there is no rule.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
     }
 
     /// Whether a rule of that text is in the plan.
@@ -219,17 +225,6 @@ impl Rule {
             When::Every(n) => self.seen.is_multiple_of(n),
             When::Chance(percent) => chance.below(100) < percent,
         }
-    }
-}
-
-fn duration(text: &str) -> Option<Duration> {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let number: u64 = digits.parse().ok()?;
-    match &text[digits.len()..] {
-        "us" => Some(Duration::from_micros(number)),
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        _ => None,
     }
 }
 

@@ -1,13 +1,21 @@
 //! What a volume is like: one `key = value` a line, `#` begins a comment.
 
+use std::time::Duration;
+
+use crate::command::duration;
+use crate::kind::Kind;
+use crate::locks::Mandatory;
+
 /// Settings of a volume. The defaults are a healthy volume as Gluster makes it: write-behind on,
 /// room for everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// What chance begins from.
     pub seed: u64,
-    /// Bricks of the one replica set (`replica`).
+    /// Bricks (`replica`, or `bricks` where the type is another).
     pub bricks: u32,
+    /// `replica`, `arbiter`, `disperse` or `distribute` (`type`).
+    pub kind: Kind,
     /// Bytes a brick holds; `None` is without bound (`capacity`).
     pub capacity: Option<u64>,
     /// Whether the volume has the write-behind translator (`write-behind`).
@@ -33,6 +41,19 @@ pub struct Settings {
     /// Whether data that are synced are durable; a brick without it lies about fdatasync and O_DSYNC
     /// alike, and tells the truth about fsync (`sync`).
     pub sync: bool,
+    /// `locks.mandatory-locking` (`mandatory-locking`).
+    pub mandatory: Mandatory,
+    /// `features.enforce-mandatory-lock` (`enforce-mandatory-lock`).
+    pub enforce: bool,
+    /// How long a client keeps a replicated file's inode lock after a change, unless it has its own
+    /// idea (`post-op-delay`).
+    pub post_op_delay: Duration,
+    /// When bricks notice that a client's host is off (`tcp-user-timeout`).
+    pub tcp_user_timeout: Duration,
+    /// How soon a client finds a brick again that is back (`reconnect`).
+    pub reconnect: Duration,
+    /// From then until self-heal has done its work (`heal-delay`).
+    pub heal_delay: Duration,
     /// Of 100 un-synced pages, how many a power cut loses whole (`lost`).
     pub lost_percent: u8,
     /// Of 100 un-synced pages, how many a power cut tears; the rest survives (`torn`).
@@ -44,6 +65,7 @@ impl Default for Settings {
         Self {
             seed: 1,
             bricks: 1,
+            kind: Kind::Replica,
             capacity: None,
             write_behind: true,
             window: 1 << 20,
@@ -55,6 +77,12 @@ impl Default for Settings {
             frame_timeout: 1800,
             remote_dio: false,
             sync: true,
+            mandatory: Mandatory::Off,
+            enforce: false,
+            post_op_delay: Duration::from_secs(1),
+            tcp_user_timeout: Duration::from_secs(42),
+            reconnect: Duration::from_secs(1),
+            heal_delay: Duration::ZERO,
             lost_percent: 50,
             torn_percent: 25,
         }
@@ -92,7 +120,7 @@ impl Settings {
         };
         match key.trim() {
             "seed" => self.seed = number()?,
-            "replica" => {
+            "replica" | "bricks" => {
                 self.bricks = u32::try_from(number()?)
                     .ok()
                     .filter(|n| (1..=9).contains(n))?
@@ -101,6 +129,16 @@ impl Settings {
             "write-behind" => self.write_behind = switch()?,
             "write-behind-window" => self.window = number()?,
             "shard" => self.shard = number()?,
+            "type" => {
+                self.kind = Kind::named(value)?;
+                self.zerofill = self.kind != Kind::Disperse;
+            }
+            "mandatory-locking" => self.mandatory = Mandatory::named(value)?,
+            "enforce-mandatory-lock" => self.enforce = switch()?,
+            "post-op-delay" => self.post_op_delay = duration(value)?,
+            "tcp-user-timeout" => self.tcp_user_timeout = duration(value)?,
+            "reconnect" => self.reconnect = duration(value)?,
+            "heal-delay" => self.heal_delay = duration(value)?,
             "zerofill" => self.zerofill = switch()?,
             "direct-alignment" => self.direct_alignment = number().filter(|&n| n > 0)?,
             "quorum" => self.quorum = quorum(value)?,

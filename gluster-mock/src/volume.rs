@@ -1,22 +1,23 @@
-//! A volume: one namespace, one replica set of bricks, its clients, its plan of faults.
-//!
-//! A call has two halves, so that delays stay outside: [`Volume::begin`] asks the plan what becomes
-//! of it, and after the delay that it names the call itself is made with that verdict. Between the
-//! halves the volume is free for others; a write that hangs lands when it is carried out.
+//! A volume: its namespace, bricks, clients, plan of faults, and the calls in flight.
 
 use std::collections::BTreeMap;
 
 use crate::brick::{Brick, Desk};
-use crate::call::{ClientId, Handle, Ino, Moment, OpKind, Space};
+use crate::call::{Answer, Call, ClientId, Handle, Ino, LockCall, Moment, Reply, Space, Ticket};
 use crate::chance::Chance;
 use crate::client::Client;
 use crate::errno::Errno;
+use crate::flight::{Due, Flight};
+use crate::kind::{Kind, Set};
+use crate::marks::{Mark, Marks};
 use crate::medium::{Entry, Medium};
-use crate::plan::{Outcome, Plan, Verdict};
+use crate::plan::Plan;
 use crate::settings::Settings;
 use crate::trace::{Event, Trace};
+use crate::turn::Turn;
 
-/// The model.
+/// The model. Time is an argument of whoever asks; a moment before another that was named already
+/// counts as that one.
 pub struct Volume {
     pub(crate) settings: Settings,
     pub(crate) chance: Chance,
@@ -24,23 +25,44 @@ pub struct Volume {
     pub(crate) gfids: Chance,
     /// What was decided so far.
     pub trace: Trace,
-    plan: Plan,
+    /// Which places were passed.
+    pub marks: Marks,
+    pub(crate) plan: Plan,
     pub(crate) bricks: Vec<Brick>,
     pub(crate) names: BTreeMap<String, Ino>,
     pub(crate) nodes: BTreeMap<Ino, Node>,
     pub(crate) clients: BTreeMap<ClientId, Client>,
+    pub(crate) opens: BTreeMap<u64, Opened>,
+    pub(crate) flights: BTreeMap<Ticket, Flight>,
+    pub(crate) due: BTreeMap<(Moment, u64), Due>,
+    pub(crate) answered: Vec<(Ticket, Answer)>,
+    pub(crate) next_due: u64,
+    pub(crate) next_ticket: u64,
+    pub(crate) next_handle: u64,
     pub(crate) next_ino: u64,
     next_client: u32,
-    powered: bool,
+    pub(crate) powered: bool,
 }
 
 /// A file or directory.
 pub(crate) struct Node {
     pub(crate) entry: Entry,
-    /// Handles open on it, by client.
-    pub(crate) opened: BTreeMap<ClientId, u32>,
+    /// Handles open on it.
+    pub(crate) opened: u32,
     /// Whether a path leads to it.
     pub(crate) named: bool,
+    /// AFR's inode lock.
+    pub(crate) turn: Turn,
+}
+
+/// An open handle.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) handle: Handle,
+    /// Every call fails so, for good.
+    pub(crate) bad: Option<Errno>,
+    /// The lock it holds, and on which bricks.
+    pub(crate) lock: Option<(LockCall, Set)>,
 }
 
 impl Volume {
@@ -53,6 +75,7 @@ impl Volume {
             settings,
             chance,
             trace: Trace::default(),
+            marks: Marks::default(),
             plan: Plan::default(),
             bricks: bricks
                 .map(|(index, medium)| Brick::new(index as u32, medium))
@@ -60,6 +83,13 @@ impl Volume {
             names: BTreeMap::new(),
             nodes: BTreeMap::new(),
             clients: BTreeMap::new(),
+            opens: BTreeMap::new(),
+            flights: BTreeMap::new(),
+            due: BTreeMap::new(),
+            answered: Vec::new(),
+            next_due: 0,
+            next_ticket: 1,
+            next_handle: 1,
             next_ino: 1,
             next_client: 1,
             powered: true,
@@ -78,8 +108,9 @@ impl Volume {
             self.names.insert(entry.path.clone(), entry.file);
             let node = Node {
                 entry,
-                opened: BTreeMap::new(),
+                opened: 0,
                 named: true,
+                turn: Turn::default(),
             };
             self.nodes.insert(node.entry.file, node);
         }
@@ -93,111 +124,104 @@ impl Volume {
     }
 
     /// The faults from now on; counts of rules that stay go on.
-    pub fn set_plan(&mut self, plan: Plan) {
+    pub fn set_plan(&mut self, now: Moment, plan: Plan) {
         self.plan = plan.resume(&self.plan);
+        self.release_held(now);
     }
 
-    /// First half of a call: what the plan makes of it.
-    pub fn begin(&mut self, now: Moment, kind: OpKind, path: &str) -> Verdict {
-        let verdict = self.plan.judge(kind, path, &mut self.chance);
-        let rule = verdict.rule;
-        self.trace.push(Event::Begin { now, kind, rule });
-        verdict
-    }
-
-    /// Whether a call with this verdict still hangs.
-    pub fn hangs(&self, verdict: &Verdict) -> bool {
-        verdict
-            .hang
-            .as_deref()
-            .is_some_and(|rule| self.plan.holds(rule))
-    }
-
-    /// A new client, as `glfs_init` makes it. Without a quorum of bricks there is none (EIO).
-    pub fn attach(&mut self, now: Moment, verdict: &Verdict) -> Result<ClientId, Errno> {
-        let id = ClientId(self.next_client);
-        let result = self.admit(verdict).and_then(|_| match self.has_quorum() {
-            true => Ok(()),
-            false => Err(Errno::EIO),
-        });
-        self.answer(now, OpKind::Init, id, Ino(0), (0, 0), &result.map(|()| 0));
-        result?;
-        self.next_client += 1;
-        self.clients.insert(id, Client::default());
-        Ok(id)
-    }
-
-    /// An option of one client's graph; unknown ones are taken without a word, as Gluster does.
-    pub fn set_option(&mut self, client: ClientId, xlator: &str, key: &str, value: &str) {
-        if let Some(client) = self.clients.get_mut(&client) {
-            client.set_option(xlator, key, value);
+    /// Whether these bricks are enough for a client to begin with.
+    pub(crate) fn is_enough_to_mount(&self, there: Set) -> bool {
+        let bricks = self.bricks.len();
+        match self.settings.kind {
+            Kind::Distribute => there.count() > 0,
+            kind => kind.suffices(bricks, there, Set::all(bricks)),
         }
+    }
+
+    /// A new client, as `glfs_init` makes it.
+    pub(crate) fn attach(&mut self, call: &Call) -> Reply {
+        let id = ClientId(self.next_client);
+        self.next_client += 1;
+        let mut client = Client::new(self.new_links());
+        if let Call::Init { options } = call {
+            for [xlator, key, value] in options {
+                client.set_option(xlator, key, value);
+            }
+        }
+        self.clients.insert(id, client);
+        Reply::Client(id)
     }
 
     /// The client goes in order: what it cached is passed on.
-    pub fn detach(&mut self, now: Moment, client: ClientId) -> Result<(), Errno> {
-        let files = self
-            .clients
-            .get(&client)
-            .map(Client::files)
-            .unwrap_or_default();
+    pub(crate) fn detach(&mut self, client: ClientId) -> Result<(), Errno> {
+        let holder = self.clients.get(&client);
+        let files = holder.map(Client::files).unwrap_or_default();
         let mut result = Ok(());
         for file in files {
             self.pass_on(client, file);
-            let error = self
-                .clients
-                .get_mut(&client)
-                .and_then(|c| c.take(file).error);
+            let holder = self.clients.get_mut(&client);
+            let error = holder.and_then(|holder| holder.take(file).error);
             result = result.and(error.map_or(Ok(()), Err));
         }
-        self.clients.remove(&client);
-        self.drop_handles(client);
-        self.answer(
-            now,
-            OpKind::Fini,
-            client,
-            Ino(0),
-            (0, 0),
-            &result.map(|()| 0),
-        );
+        self.leave(client);
         result
     }
 
-    /// The client dies: what it cached is gone, its handles are bad.
-    pub fn kill_client(&mut self, client: ClientId) {
-        let Some(mut dead) = self.clients.remove(&client) else {
+    /// The client dies: what it cached is gone, its handles are bad, its locks are dropped; what it
+    /// had sent into bricks goes on there.
+    pub fn kill_client(&mut self, now: Moment, client: ClientId) {
+        let Some(holder) = self.clients.get_mut(&client) else {
             return;
         };
-        for file in dead.files() {
-            let writes = dead.take(file).writes.len() as u64;
+        for file in holder.files() {
+            let writes = holder.take(file).writes.len() as u64;
             self.trace.push(Event::Forgotten {
                 client,
                 file,
                 writes,
             });
         }
-        self.drop_handles(client);
+        self.marks.hit(Mark::ClientKilled);
+        self.leave(client);
+        self.drop_turns(now, client);
+        for brick in 0..self.bricks.len() {
+            self.recheck_locks(now, brick);
+        }
     }
 
-    /// A client's handles are gone; so are files that only they kept.
-    fn drop_handles(&mut self, client: ClientId) {
+    /// What is left of a client that is gone.
+    fn leave(&mut self, client: ClientId) {
+        self.abandon(client);
+        self.clients.remove(&client);
         for node in self.nodes.values_mut() {
-            node.opened.remove(&client);
+            if node.turn.holder == Some(client) {
+                node.turn.holder = None;
+                node.turn.running = 0;
+            }
         }
-        let kept = |node: &Node| node.named || !node.opened.is_empty();
-        let nameless = self.nodes.iter().filter(|(_, node)| !kept(node));
-        let nameless: Vec<Ino> = nameless.map(|(&file, _)| file).collect();
-        nameless.into_iter().for_each(|file| self.forget(file));
+        for brick in &mut self.bricks {
+            brick.locks.drop_client(client);
+        }
+        let own = self.opens.iter();
+        let own = own.filter(|(_, opened)| opened.handle.client == client);
+        let own: Vec<Handle> = own.map(|(_, opened)| opened.handle).collect();
+        for handle in own {
+            self.drop_handle(handle);
+        }
     }
 
     /// Power fails everywhere: clients and caches are gone, stable storage is what is left.
     pub fn power_cut(&mut self) -> Result<(), Errno> {
+        self.marks.hit(Mark::PowerCutAll);
         let clients: Vec<ClientId> = self.clients.keys().copied().collect();
-        clients
-            .into_iter()
-            .for_each(|client| self.kill_client(client));
-        (0..self.bricks.len()).try_for_each(|brick| self.cut_brick(brick))?;
-        Ok(())
+        for client in clients {
+            self.kill_client(Moment(0), client);
+        }
+        self.due.clear();
+        for brick in &mut self.bricks {
+            brick.restart();
+        }
+        (0..self.bricks.len()).try_for_each(|brick| self.lose_cache(brick))
     }
 
     /// Time passes and no power fails: the kernels write all their un-synced pages back.
@@ -222,8 +246,8 @@ impl Volume {
         self.powered = true;
     }
 
-    /// The power of one brick fails and comes back: its un-synced pages are gone.
-    pub fn cut_brick(&mut self, brick: usize) -> Result<(), Errno> {
+    /// The un-synced pages of a brick are gone.
+    pub(crate) fn lose_cache(&mut self, brick: usize) -> Result<(), Errno> {
         let (bricks, mut desk) = self.desk();
         bricks
             .get_mut(brick)
@@ -231,59 +255,50 @@ impl Volume {
             .power_cut(&mut desk)
     }
 
-    /// A brick process goes down or comes back. One that comes back is healed from the others
-    /// before it serves; its page cache is the kernel's and was never gone.
-    pub fn set_brick(&mut self, brick: usize, up: bool) -> Result<(), Errno> {
-        self.bricks.get_mut(brick).ok_or(Errno::EINVAL)?.up = up;
-        self.trace.push(Event::Brick {
-            brick: brick as u32,
-            up,
-        });
-        if up { self.heal(brick) } else { Ok(()) }
-    }
-
-    fn heal(&mut self, brick: usize) -> Result<(), Errno> {
-        let source = (0..self.bricks.len()).find(|&other| {
-            other != brick && self.bricks[other].up && self.bricks[other].stale.is_empty()
-        });
-        let Some(source) = source else {
-            return Ok(());
-        };
+    /// Brings a brick what it missed (self-heal), where another has it right.
+    pub(crate) fn heal(&mut self, brick: usize) {
+        if !self.bricks[brick].is_serving() {
+            return;
+        }
         let stale: Vec<Ino> = self.bricks[brick].stale.iter().copied().collect();
         for file in stale {
+            let placed = self.settings.kind.placement(self.bricks.len(), file);
+            let source = placed.iter().find(|&other| {
+                other != brick
+                    && self.bricks[other].is_serving()
+                    && !self.bricks[other].stale.contains(&file)
+            });
+            let Some(source) = source else {
+                self.marks.hit(Mark::HealSourceless);
+                continue;
+            };
             let (bricks, mut desk) = self.desk();
-            let [bad, good] = bricks
-                .get_disjoint_mut([brick, source])
-                .map_err(|_| Errno::EINVAL)?;
-            bad.heal(file, good, &mut desk)?;
+            let Ok([bad, good]) = bricks.get_disjoint_mut([brick, source]) else {
+                continue;
+            };
+            if bad.heal(file, good, &mut desk).is_ok() {
+                self.marks.hit(Mark::Healed);
+            }
         }
-        Ok(())
-    }
-
-    /// More than half of the bricks, or half with the first, as quorum-type `auto` counts.
-    pub fn has_quorum(&self) -> bool {
-        let up = self.bricks.iter().filter(|brick| brick.up).count();
-        let first = self.bricks.first().is_some_and(|brick| brick.up);
-        up * 2 > self.bricks.len() || (up * 2 == self.bricks.len() && first)
     }
 
     /// The bricks that are up, each of which has every file, in Gluster's words.
     pub(crate) fn path_info(&self, file: Ino) -> String {
-        let up = self.bricks.iter().enumerate().filter(|(_, brick)| brick.up);
-        let places = up.map(|(index, _)| format!("<POSIX(/bricks/{index}):fake:/{}>", file.0));
+        let placed = self.settings.kind.placement(self.bricks.len(), file);
+        let up = placed.iter().filter(|&brick| self.bricks[brick].up);
+        let places = up.map(|index| format!("<POSIX(/bricks/{index}):fake:/{}>", file.0));
         let places: Vec<_> = places.collect();
         format!("(<REPLICATE:vol-replicate-0> {})", places.join(" "))
     }
 
     /// Room on the fullest brick.
-    pub fn space(&self) -> Result<Space, Errno> {
-        self.check_quorum()?;
+    pub(crate) fn space(&self) -> Space {
         let total = self.settings.capacity.unwrap_or(UNBOUNDED);
         let used = self.bricks.iter().map(Brick::used_bytes).max().unwrap_or(0);
-        Ok(Space {
+        Space {
             total,
             free: total.saturating_sub(used),
-        })
+        }
     }
 
     /// Whether plain writes of this client are answered out of its own cache.
@@ -305,62 +320,9 @@ impl Volume {
             settings: &self.settings,
             chance: &mut self.chance,
             trace: &mut self.trace,
+            marks: &mut self.marks,
         };
         (&mut self.bricks, desk)
-    }
-
-    pub(crate) fn check_quorum(&self) -> Result<(), Errno> {
-        if self.has_quorum() {
-            Ok(())
-        } else {
-            Err(Errno::ENOTCONN)
-        }
-    }
-
-    /// What every call meets first: darkness and the plan. The bound is that of a short transfer.
-    pub(crate) fn admit(&mut self, verdict: &Verdict) -> Result<u64, Errno> {
-        if !self.powered {
-            return Err(Errno::ENOTCONN);
-        }
-        match verdict.outcome {
-            Outcome::Proceed => Ok(u64::MAX),
-            Outcome::Short(bytes) => Ok(bytes),
-            Outcome::Fail(errno) | Outcome::Lose(errno) => Err(errno),
-            Outcome::Cut => {
-                self.power_cut()?;
-                self.powered = false;
-                Err(Errno::ENOTCONN)
-            }
-        }
-    }
-
-    pub(crate) fn check_handle(&self, handle: Handle) -> Result<(), Errno> {
-        let alive = self.clients.contains_key(&handle.client);
-        if alive && self.nodes.contains_key(&handle.file) {
-            Ok(())
-        } else {
-            Err(Errno::EBADF)
-        }
-    }
-
-    pub(crate) fn answer(
-        &mut self,
-        now: Moment,
-        kind: OpKind,
-        client: ClientId,
-        file: Ino,
-        (at, len): (u64, u64),
-        result: &Result<u64, Errno>,
-    ) {
-        self.trace.push(Event::Answer {
-            now,
-            kind,
-            client,
-            file,
-            at,
-            len,
-            result: *result,
-        });
     }
 }
 

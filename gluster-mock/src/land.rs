@@ -1,0 +1,539 @@
+//! What calls do to a brick, and what a client sees to before they get there.
+
+use crate::brick::{Brick, Desk};
+use crate::call::{
+    Answer, Call, ClientId, Handle, Ino, LockCall, LockType, LockVerb, Moment, Place, Reply,
+    SyncKind,
+};
+use crate::errno::Errno;
+use crate::flight::Flight;
+use crate::kind::Set;
+use crate::locks::{Checked, Claim};
+use crate::marks::Mark;
+use crate::trace::Event;
+use crate::volume::Volume;
+
+/// O_DSYNC, which is a part of O_SYNC.
+const O_DSYNC: i32 = 0o10000;
+
+impl Volume {
+    /// Whether a call is to make something durable.
+    pub(crate) fn is_durable(&self, call: &Call) -> bool {
+        match call {
+            Call::Sync { .. } => true,
+            Call::Write { handle, flags, .. } => handle.sync || flags & O_DSYNC != 0,
+            _ => false,
+        }
+    }
+
+    /// Whether write-behind answers a write.
+    pub(crate) fn is_cached(&self, call: &Call) -> bool {
+        match call {
+            Call::Write { handle, .. } => {
+                self.writes_behind(handle.client) && !self.is_durable(call)
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn check_handle(&self, handle: Handle) -> Result<(), Errno> {
+        if handle.id == 0 && handle.file == crate::names::ROOT {
+            return Ok(());
+        }
+        match self.opens.get(&handle.id) {
+            Some(opened) => opened.bad.map_or(Ok(()), Err),
+            None => Err(Errno::EBADF),
+        }
+    }
+
+    /// What a client refuses by itself.
+    pub(crate) fn check_arguments(&self, handle: Handle, call: &Call) -> Result<(), Errno> {
+        match call {
+            Call::Read { at, len, .. } => {
+                if !handle.readable {
+                    return Err(Errno::EBADF);
+                }
+                if *len == 0 || *at > i64::MAX as u64 {
+                    return Err(Errno::EINVAL);
+                }
+                self.check_alignment(handle, *at, *len)
+            }
+            Call::Write { at, bytes, .. } => {
+                check_writable(handle)?;
+                self.check_alignment(handle, *at, bytes.len())?;
+                let end = at.checked_add(bytes.len() as u64);
+                end.filter(|&end| end <= i64::MAX as u64)
+                    .map(|_| ())
+                    .ok_or(Errno::EINVAL)
+            }
+            Call::Truncate { .. } => check_writable(handle),
+            Call::Discard { range, .. } => self.check_shape(handle, range),
+            Call::Zerofill { range, .. } => {
+                self.check_shape(handle, range)?;
+                match self.settings.zerofill {
+                    true => Ok(()),
+                    false => Err(Errno::EOPNOTSUPP),
+                }
+            }
+            Call::Fallocate {
+                range, keep_size, ..
+            } => {
+                self.check_shape(handle, range)?;
+                match *keep_size && self.settings.shard > 0 {
+                    true => Err(Errno::EOPNOTSUPP),
+                    false => Ok(()),
+                }
+            }
+            Call::Seek { .. } if self.settings.shard > 0 => Err(Errno::EOPNOTSUPP),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_shape(&self, handle: Handle, range: &std::ops::Range<u64>) -> Result<(), Errno> {
+        check_writable(handle)?;
+        match range.start < range.end {
+            true => Ok(()),
+            false => Err(Errno::EINVAL),
+        }
+    }
+
+    fn check_alignment(&self, handle: Handle, at: u64, len: usize) -> Result<(), Errno> {
+        let unit = self.settings.direct_alignment;
+        let aligned = at.is_multiple_of(unit) && (len as u64).is_multiple_of(unit);
+        match aligned || !handle.direct {
+            true => Ok(()),
+            false => Err(Errno::EINVAL),
+        }
+    }
+
+    /// A brick whose copy of the file is right and that this client reaches; not one of `tried`.
+    pub(crate) fn reader(&self, client: ClientId, file: Ino, tried: Set) -> Option<usize> {
+        let (kind, bricks) = (self.settings.kind, self.bricks.len());
+        let connected = self.clients.get(&client)?.connected();
+        let placed = kind.placement(bricks, file);
+        let right = |brick: &usize| {
+            kind.has_bytes(bricks, *brick)
+                && connected.has(*brick)
+                && self.bricks[*brick].up
+                && !self.bricks[*brick].stale.contains(&file)
+                && !tried.has(*brick)
+        };
+        // Files take turns, as `cluster.read-hash-mode` has it.
+        let first = (file.0 as usize).wrapping_sub(1) % bricks;
+        let order = (0..bricks).map(|step| (first + step) % bricks);
+        order
+            .filter(|brick| placed.has(*brick))
+            .find(|brick| right(brick))
+    }
+
+    /// The locks' word on a call that reads or changes bytes.
+    pub(crate) fn check_claim(&mut self, brick: usize, file: Ino, claim: &Claim<'_>) -> Checked {
+        let shard = self.settings.shard;
+        if shard > 0 && claim.range.start >= shard {
+            // Only the first shard is the file that has the lock.
+            if self.asks_for_enforcement(file)
+                && !self.bricks[brick].locks.holds(file, claim.client)
+            {
+                self.marks.hit(Mark::HoleShard);
+            }
+            return Checked::Go;
+        }
+        let asks = self.asks_for_enforcement(file);
+        let enforcing = asks && self.knows_of_enforcement(brick, file);
+        let checked = self.bricks[brick].locks.check(file, claim, enforcing);
+        match checked {
+            Checked::Refused(Errno::EBUSY) => self.marks.hit(Mark::FencedWrite),
+            Checked::Refused(_) => self.marks.hit(Mark::FencedOther),
+            Checked::Wait => self.marks.hit(Mark::LockBlocked),
+            Checked::Go => {}
+        }
+        checked
+    }
+
+    /// Whether the brick has read the file's attribute since it began. A plain volume reads it with
+    /// any call; under AFR reads and writes do not ask for it (fencing.md §8, H3). Where no brick
+    /// has, the clients' handles, opened again, have made all of them but one read it.
+    fn knows_of_enforcement(&mut self, brick: usize, file: Ino) -> bool {
+        if let Some(known) = self.bricks[brick].locks.knows(file) {
+            return known;
+        }
+        let bricks = self.bricks.len();
+        if !self.settings.kind.is_replicated(bricks) {
+            self.bricks[brick].locks.learn(file, true);
+            return true;
+        }
+        let mut others = self.bricks.iter();
+        if others.all(|other| other.locks.knows(file).is_none()) {
+            let ignorant = self.chance.below(bricks as u64) as usize;
+            for (index, other) in self.bricks.iter_mut().enumerate() {
+                if index != ignorant {
+                    other.locks.learn(file, true);
+                }
+            }
+            if brick != ignorant {
+                return true;
+            }
+        }
+        self.marks.hit(Mark::HoleRestart);
+        false
+    }
+
+    /// The locks' word on a lock.
+    pub(crate) fn check_lock(
+        &mut self,
+        brick: usize,
+        client: ClientId,
+        file: Ino,
+        lock: &LockCall,
+    ) -> Checked {
+        if self.settings.kind == crate::kind::Kind::Arbiter && lock.mandatory {
+            // The real client reads a null pointer here (fencing.md §2).
+            self.marks.hit(Mark::ArbiterLock);
+            return Checked::Refused(Errno::EOPNOTSUPP);
+        }
+        let enforcing = self.asks_for_enforcement(file);
+        let locks = &mut self.bricks[brick].locks;
+        locks.learn(file, enforcing);
+        let free = enforcing
+            || lock.kind == LockType::Unlock
+            || locks.in_the_way(file, client, lock).is_none();
+        match lock.verb {
+            LockVerb::Get => Checked::Go,
+            _ if free => Checked::Go,
+            LockVerb::Set => {
+                self.marks.hit(Mark::LockConflict);
+                Checked::Refused(Errno::EAGAIN)
+            }
+            LockVerb::SetWait => {
+                self.marks.hit(Mark::LockWaited);
+                Checked::Wait
+            }
+        }
+    }
+
+    /// Carries a call out on a brick.
+    pub(crate) fn land(
+        &mut self,
+        brick: usize,
+        client: ClientId,
+        call: &Call,
+        file: Ino,
+    ) -> Answer {
+        let (kind, total) = (self.settings.kind, self.bricks.len());
+        let has_bytes = kind.has_bytes(total, brick);
+        let durable = self.is_durable(call);
+        let enforcing = self.asks_for_enforcement(file);
+        let shard = self.settings.shard;
+        if let Call::Stat { .. } = call {
+            return self.attributes_on(brick, file).map(Reply::Attributes);
+        }
+        let (bricks, mut desk) = self.desk();
+        let holder = &mut bricks[brick];
+        if let Some(errno) = holder.error
+            && changes_bytes(call)
+        {
+            desk.marks.hit(Mark::BrickErroring);
+            return Err(errno);
+        }
+        match call {
+            Call::Read { at, len, .. } => {
+                let size = holder.size(file);
+                let len = size.saturating_sub(*at).min(*len as u64) as usize;
+                let mut bytes = vec![0; len];
+                holder.read(file, *at, &mut bytes)?;
+                return Ok(Reply::Bytes(bytes));
+            }
+            Call::Seek { at, hole, .. } => {
+                let size = holder.size(file);
+                let found = holder.next(file, *at, *hole);
+                if *at >= size || (!hole && found >= size) {
+                    return Err(Errno::ENXIO);
+                }
+                return Ok(Reply::Count(found));
+            }
+            Call::Write { at, bytes, .. } if has_bytes => {
+                holder.write(file, *at, bytes, &mut desk)?;
+                if durable && (shard == 0 || *at < shard) {
+                    holder.sync_data(file, &mut desk)?;
+                }
+            }
+            Call::Write { at, bytes, .. } => holder.grow(file, at + bytes.len() as u64)?,
+            Call::Sync { kind, .. } => sync(holder, file, *kind, &mut desk)?,
+            Call::Truncate { size, .. } => holder.set_len(file, *size)?,
+            Call::Discard { range, .. } => {
+                if holder.full {
+                    desk.marks.hit(Mark::BrickFull);
+                    return Err(Errno::ENOSPC);
+                }
+                let end = range.end.min(holder.size(file)).max(range.start);
+                holder.zero(file, range.start..end, true, &mut desk)?;
+            }
+            Call::Zerofill { range, .. } => {
+                if has_bytes {
+                    holder.zero(file, range.clone(), false, &mut desk)?;
+                }
+                holder.grow(file, range.end)?;
+            }
+            Call::Fallocate {
+                range, keep_size, ..
+            } => {
+                if has_bytes {
+                    holder.allocate(file, range.clone(), &mut desk)?;
+                }
+                if !keep_size {
+                    holder.grow(file, range.end)?;
+                }
+            }
+            Call::Lock { lock, .. } => {
+                if lock.verb == LockVerb::Get {
+                    let found = holder.locks.in_the_way(file, client, lock);
+                    let found = found.map(|held| (held.kind, held.range.clone()));
+                    return Ok(Reply::Lock(found));
+                }
+                if holder.locks.put(file, client, lock, enforcing) {
+                    desk.marks.hit(Mark::LockPreempted);
+                }
+            }
+            // Names: one effect for all bricks, when all of them have been there.
+            _ => {}
+        }
+        Ok(Reply::Done)
+    }
+
+    /// A lock that is granted by enough bricks is the handle's; otherwise it is given back.
+    pub(crate) fn conclude_lock(
+        &mut self,
+        now: Moment,
+        handle: Handle,
+        lock: &LockCall,
+        done: Set,
+        enough: bool,
+        flight: &Flight,
+    ) -> Answer {
+        for brick in done.iter() {
+            self.recheck_locks(now, brick);
+        }
+        let answers = flight.legs.iter().map(|leg| leg.heard());
+        let mut refused = None;
+        let mut found = None;
+        for answer in answers.flatten() {
+            match answer {
+                Ok(Reply::Lock(Some(held))) => found = Some(held.clone()),
+                Ok(_) => {}
+                Err(errno) => {
+                    refused.get_or_insert(*errno);
+                }
+            }
+        }
+        if lock.verb == LockVerb::Get {
+            return match enough {
+                true => Ok(Reply::Lock(found)),
+                false => Err(refused.unwrap_or(Errno::ENOTCONN)),
+            };
+        }
+        if !enough {
+            let back = LockCall {
+                kind: LockType::Unlock,
+                ..lock.clone()
+            };
+            for brick in done.iter() {
+                let locks = &mut self.bricks[brick].locks;
+                locks.put(handle.file, handle.client, &back, false);
+                self.recheck_locks(now, brick);
+            }
+            return Err(refused.unwrap_or(Errno::ENOTCONN));
+        }
+        if let Some(opened) = self.opens.get_mut(&handle.id) {
+            opened.lock = match lock.kind {
+                LockType::Unlock => None,
+                _ => Some((lock.clone(), done)),
+            };
+        }
+        Ok(Reply::Lock(None))
+    }
+
+    /// The client's own cached writes lie over what the bricks have.
+    pub(crate) fn finish_read(&mut self, flight: &Flight, reply: Reply) -> Answer {
+        let client = self.clients.get(&flight.client).ok_or(Errno::EBADF)?;
+        match (&*flight.call, reply) {
+            (Call::Read { at, len, .. }, Reply::Bytes(mut into)) => {
+                let end = client.end(flight.file);
+                let wanted = end.saturating_sub(*at).min(*len as u64) as usize;
+                if wanted > into.len() {
+                    into.resize(wanted, 0);
+                }
+                for (start, bytes) in client.cached(flight.file) {
+                    let from = (*at).max(*start);
+                    let to = (at + into.len() as u64).min(start + bytes.len() as u64);
+                    if from < to {
+                        let part = &bytes[(from - start) as usize..(to - start) as usize];
+                        into[(from - at) as usize..(to - at) as usize].copy_from_slice(part);
+                    }
+                }
+                Ok(Reply::Bytes(into))
+            }
+            (
+                Call::Stat {
+                    place: Place::Handle(_),
+                },
+                Reply::Attributes(mut found),
+            ) => {
+                found.size = found.size.max(client.end(flight.file));
+                Ok(Reply::Attributes(found))
+            }
+            (_, reply) => Ok(reply),
+        }
+    }
+
+    /// A sync that fails and drops what was not synced.
+    pub(crate) fn lose(&mut self, client: ClientId, file: Ino) -> Result<(), Errno> {
+        if let Some(holder) = self.clients.get_mut(&client) {
+            let writes = holder.take(file).writes.len() as u64;
+            self.trace.push(Event::Forgotten {
+                client,
+                file,
+                writes,
+            });
+        }
+        let (bricks, mut desk) = self.desk();
+        let mut up = bricks.iter_mut().filter(|brick| brick.up);
+        up.try_for_each(|brick| brick.lose(file, &mut desk))
+    }
+
+    /// Takes a write into the client's cache; the oldest go on where the window is full.
+    pub(crate) fn put_behind(
+        &mut self,
+        _now: Moment,
+        client: ClientId,
+        file: Ino,
+        at: u64,
+        bytes: &[u8],
+    ) {
+        let fenced = self.asks_for_enforcement(file)
+            && !self
+                .bricks
+                .iter()
+                .any(|brick| brick.locks.holds(file, client));
+        if fenced {
+            self.marks.hit(Mark::HoleBehind);
+        }
+        let window = self.settings.window;
+        let Some(holder) = self.clients.get_mut(&client) else {
+            return;
+        };
+        let behind = holder.behind(file);
+        behind.bytes += bytes.len() as u64;
+        behind.writes.push((at, bytes.to_vec()));
+        if behind.bytes > window {
+            self.pass_on(client, file);
+        }
+    }
+
+    /// Passes cached writes on to the bricks. The first that fails takes the rest with it. A brick
+    /// that does not answer at once is passed over: what waits is for calls somebody waits for.
+    pub(crate) fn pass_on(&mut self, client: ClientId, file: Ino) {
+        let Some(holder) = self.clients.get_mut(&client) else {
+            return;
+        };
+        if holder.cached(file).is_empty() {
+            return;
+        }
+        let behind = holder.take(file);
+        if let Some(errno) = behind.error {
+            holder.behind(file).error = Some(errno);
+        }
+        let total = behind.writes.len();
+        for (index, (at, bytes)) in behind.writes.into_iter().enumerate() {
+            let handle = Handle {
+                id: 0,
+                client,
+                file,
+                sync: false,
+                direct: false,
+                readable: true,
+                writable: true,
+            };
+            let call = Call::Write {
+                handle,
+                at,
+                flags: 0,
+                bytes,
+                owner: None,
+            };
+            let Err(errno) = self.write_through(client, file, &call) else {
+                continue;
+            };
+            if let Some(holder) = self.clients.get_mut(&client) {
+                holder.behind(file).error.get_or_insert(errno);
+            }
+            self.trace.push(Event::Forgotten {
+                client,
+                file,
+                writes: (total - index) as u64,
+            });
+            return;
+        }
+    }
+
+    /// One cached write, on all bricks that answer at once.
+    fn write_through(&mut self, client: ClientId, file: Ino, call: &Call) -> Result<(), Errno> {
+        let (kind, bricks) = (self.settings.kind, self.bricks.len());
+        let placed = kind.placement(bricks, file);
+        let connected = self.clients.get(&client).ok_or(Errno::EBADF)?.connected();
+        let mut done = Set::default();
+        let mut refused = None;
+        for brick in placed.iter() {
+            if !connected.has(brick) || !self.bricks[brick].is_serving() {
+                continue;
+            }
+            let checked = match Claim::of(client, call) {
+                Some(claim) if self.settings.mandatory.is_on() => {
+                    self.check_claim(brick, file, &claim)
+                }
+                _ => Checked::Go,
+            };
+            let landed = match checked {
+                Checked::Go => self.land(brick, client, call, file).map(|_| ()),
+                Checked::Refused(errno) => Err(errno),
+                Checked::Wait => Err(Errno::EAGAIN),
+            };
+            match landed {
+                Ok(()) => done.add(brick),
+                Err(errno) => refused = Some(errno),
+            }
+        }
+        if !kind.suffices(bricks, done, placed) {
+            return Err(refused.unwrap_or(Errno::ENOTCONN));
+        }
+        for brick in placed.iter().filter(|brick| !done.has(*brick)) {
+            self.bricks[brick].stale.insert(file);
+        }
+        Ok(())
+    }
+}
+
+fn check_writable(handle: Handle) -> Result<(), Errno> {
+    match handle.writable {
+        true => Ok(()),
+        false => Err(Errno::EBADF),
+    }
+}
+
+fn changes_bytes(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::Write { .. }
+            | Call::Sync { .. }
+            | Call::Truncate { .. }
+            | Call::Discard { .. }
+            | Call::Zerofill { .. }
+            | Call::Fallocate { .. }
+    )
+}
+
+fn sync(brick: &mut Brick, file: Ino, kind: SyncKind, desk: &mut Desk<'_>) -> Result<(), Errno> {
+    match kind {
+        SyncKind::Data => brick.sync_data(file, desk),
+        SyncKind::All => brick.sync_all(file, desk),
+    }
+}

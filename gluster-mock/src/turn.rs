@@ -1,0 +1,164 @@
+//! AFR's inode lock: one client at a time changes a replicated file, keeps the lock eagerly while it
+//! has changes under way and for the post-op delay after them (`cluster.eager-lock`,
+//! `cluster.post-op-delay-secs`). A mandatory lock does not push it aside, so a new owner's first
+//! change can stall behind the old owner (fencing.md §6).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::call::{Call, ClientId, Ino, Moment, Ticket};
+use crate::flight::Due;
+use crate::marks::Mark;
+use crate::volume::Volume;
+
+/// A file's inode lock.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    pub(crate) holder: Option<ClientId>,
+    /// Changes of the holder under way.
+    pub(crate) running: u32,
+    /// When the last of them ended.
+    idle_since: Moment,
+    pub(crate) waiting: VecDeque<Ticket>,
+}
+
+/// Whether a call needs the inode lock.
+pub(crate) fn takes_turn(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::Write { .. }
+            | Call::Truncate { .. }
+            | Call::Discard { .. }
+            | Call::Zerofill { .. }
+            | Call::Fallocate { .. }
+    )
+}
+
+impl Volume {
+    /// The client's post-op delay.
+    fn post_op_delay(&self, client: ClientId) -> Duration {
+        let own = self.clients.get(&client).and_then(|c| c.post_op_delay);
+        own.unwrap_or(self.settings.post_op_delay)
+    }
+
+    /// Takes the file's inode lock for one change, or queues for it.
+    pub(crate) fn take_turn(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        client: ClientId,
+        file: Ino,
+    ) -> bool {
+        self.pass_turn(now, file);
+        let still = |volume: &Self, holder| {
+            let holder = volume.clients.get(&holder);
+            holder.is_none_or(|holder| holder.still.is_some())
+        };
+        let Some(node) = self.nodes.get(&file) else {
+            return true;
+        };
+        match node.turn.holder {
+            Some(holder) if holder != client => {
+                let stalled = still(self, holder);
+                self.marks.hit(Mark::TurnWaited);
+                if stalled {
+                    self.marks.hit(Mark::TurnStalled);
+                }
+                let due = node.turn.idle_since.after(self.post_op_delay(holder));
+                let idle = node.turn.running == 0;
+                if let Some(node) = self.nodes.get_mut(&file) {
+                    node.turn.waiting.push_back(ticket);
+                }
+                if idle && !stalled {
+                    self.schedule(due, Due::Turn(file));
+                }
+                false
+            }
+            _ => {
+                if let Some(node) = self.nodes.get_mut(&file) {
+                    node.turn.holder = Some(client);
+                    node.turn.running += 1;
+                }
+                true
+            }
+        }
+    }
+
+    /// A change of the holder has ended.
+    pub(crate) fn end_turn(&mut self, now: Moment, client: ClientId, file: Ino) {
+        let delay = self.post_op_delay(client);
+        let Some(node) = self.nodes.get_mut(&file) else {
+            return;
+        };
+        let turn = &mut node.turn;
+        if turn.holder != Some(client) {
+            return;
+        }
+        turn.running = turn.running.saturating_sub(1);
+        turn.idle_since = now;
+        if turn.running == 0 && !turn.waiting.is_empty() {
+            self.schedule(now.after(delay), Due::Turn(file));
+        }
+    }
+
+    /// The holder lets go where its delay is over.
+    fn pass_turn(&mut self, now: Moment, file: Ino) {
+        let Some(node) = self.nodes.get(&file) else {
+            return;
+        };
+        let Some(holder) = node.turn.holder else {
+            return;
+        };
+        let over = node.turn.idle_since.after(self.post_op_delay(holder)) <= now;
+        let awake = self.clients.get(&holder).is_some_and(|c| c.still.is_none());
+        if node.turn.running == 0
+            && over
+            && awake
+            && let Some(node) = self.nodes.get_mut(&file)
+        {
+            node.turn.holder = None;
+        }
+    }
+
+    /// Whoever waits may go on, if the lock is free now.
+    pub(crate) fn serve_turn(&mut self, now: Moment, file: Ino) {
+        self.pass_turn(now, file);
+        let free = |volume: &mut Self| {
+            let node = volume.nodes.get_mut(&file)?;
+            let next = *node.turn.waiting.front()?;
+            let client = volume.flights.get(&next).map(|flight| flight.client);
+            let mine = node.turn.holder.is_none() || node.turn.holder == client;
+            if client.is_none() || mine {
+                node.turn.waiting.pop_front();
+                return Some((next, client));
+            }
+            None
+        };
+        while let Some((ticket, client)) = free(self) {
+            let Some(client) = client else { continue };
+            if let Some(node) = self.nodes.get_mut(&file) {
+                if node.turn.holder.is_none() {
+                    self.marks.hit(Mark::TurnHandedOver);
+                }
+                node.turn.holder = Some(client);
+                node.turn.running += 1;
+            }
+            self.resume(now, ticket, true);
+        }
+    }
+
+    /// The bricks let go of a client's inode locks.
+    pub(crate) fn drop_turns(&mut self, now: Moment, client: ClientId) {
+        let held = self.nodes.iter_mut();
+        let held = held.filter(|(_, node)| node.turn.holder == Some(client));
+        let mut files = Vec::new();
+        for (file, node) in held {
+            node.turn.holder = None;
+            node.turn.running = 0;
+            files.push(*file);
+        }
+        for file in files {
+            self.schedule(now, Due::Turn(file));
+        }
+    }
+}
