@@ -35,7 +35,7 @@ pub enum Command {
     BrickHang(usize),
     /// `brick resume N`.
     BrickResume(usize),
-    /// `brick slow N 50ms [write]`: that long from the locks to the disk; `0ms` ends it.
+    /// `brick slow N 50ms`: about that long from the locks to the disk; `0ms` ends it.
     BrickSlow(usize, Duration),
     /// `brick error N ERRNO`, `brick error N none`: whatever changes the brick fails.
     BrickError(usize, Option<Errno>),
@@ -57,7 +57,6 @@ pub enum Command {
     Thaw(u32),
     /// `clear-locks PATH`: the inode locks that were granted on a file.
     ClearLocks(String),
-    /// `option client KEY VALUE` and others are not in it: settings are made before.
     /// `status`: one line for each brick, client and call in flight.
     Status,
     /// `plan TEXT`: other faults from now on (rules separated by `;`).

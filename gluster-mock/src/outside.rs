@@ -57,6 +57,22 @@ impl Volume {
         Ok(answer)
     }
 
+    /// What the file on one brick holds, as somebody sees it who looks there.
+    pub fn on_brick(
+        &mut self,
+        brick: usize,
+        path: &str,
+        at: u64,
+        len: usize,
+    ) -> Result<Vec<u8>, Errno> {
+        let file = self.find(path)?;
+        let holder = self.bricks.get_mut(brick).ok_or(Errno::EINVAL)?;
+        let len = holder.size(file).saturating_sub(at).min(len as u64) as usize;
+        let mut bytes = vec![0; len];
+        holder.read(file, at, &mut bytes)?;
+        Ok(bytes)
+    }
+
     fn check_numbers(&self, command: &Command) -> Result<(), String> {
         let brick = match command {
             Command::BrickKill(n)
