@@ -503,6 +503,10 @@ impl Volume {
         if tried != Set::default() {
             self.marks.hit(Mark::ReadFailedOver);
         }
+        let mut others = self.bricks.iter();
+        if others.any(|other| other.up && other.stale.contains(&flight.file)) {
+            self.marks.hit(Mark::StaleAvoided);
+        }
         let state = self.arrive(now, ticket, flight, brick);
         flight.legs.push(Leg { brick, state });
         true

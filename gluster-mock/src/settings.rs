@@ -161,13 +161,15 @@ fn quorum(value: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Settings;
+    use super::*;
 
     #[test]
     fn every_key_is_read_and_strangers_are_refused() {
         let text = "# a volume\nseed = 7\nreplica=3\ncapacity = 65536\nwrite-behind = off\n\
-                    write-behind-window = 4096\nshard = 67108864\nzerofill = off\ndirect-alignment = 4096\n\
-                    quorum = none\nping-timeout = 42\nframe-timeout = 5\nremote-dio = on\nsync = off\nlost=100\ntorn=0\n";
+                    write-behind-window = 4096\nshard = 67108864\ndirect-alignment = 4096\n\
+                    type = replica\nmandatory-locking = forced\nenforce-mandatory-lock = on\n\
+                    post-op-delay = 0s\ntcp-user-timeout = 5s\nreconnect = 100ms\nheal-delay = 3s\n\
+                    zerofill = off\nquorum = none\nping-timeout = 42\nframe-timeout = 5\nremote-dio = on\nsync = off\nlost=100\ntorn=0\n";
         let expected = Settings {
             seed: 7,
             bricks: 3,
@@ -182,6 +184,13 @@ mod tests {
             frame_timeout: 5,
             remote_dio: true,
             sync: false,
+            kind: Kind::Replica,
+            mandatory: Mandatory::Forced,
+            enforce: true,
+            post_op_delay: Duration::ZERO,
+            tcp_user_timeout: Duration::from_secs(5),
+            reconnect: Duration::from_millis(100),
+            heal_delay: Duration::from_secs(3),
             lost_percent: 100,
             torn_percent: 0,
         };
@@ -193,6 +202,9 @@ mod tests {
             "lost = 101",
             "quorum = most",
             "replica = 0",
+            "type = stripe",
+            "mandatory-locking = on",
+            "post-op-delay = 1",
             "lost = 60\ntorn = 50",
         ] {
             assert!(Settings::parse(wrong).is_err(), "{wrong}");

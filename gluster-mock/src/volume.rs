@@ -265,6 +265,7 @@ impl Volume {
             let placed = self.settings.kind.placement(self.bricks.len(), file);
             let source = placed.iter().find(|&other| {
                 other != brick
+                    && self.settings.kind.has_bytes(self.bricks.len(), other)
                     && self.bricks[other].is_serving()
                     && !self.bricks[other].stale.contains(&file)
             });
@@ -272,11 +273,16 @@ impl Volume {
                 self.marks.hit(Mark::HealSourceless);
                 continue;
             };
+            let bytes = self.settings.kind.has_bytes(self.bricks.len(), brick);
             let (bricks, mut desk) = self.desk();
             let Ok([bad, good]) = bricks.get_disjoint_mut([brick, source]) else {
                 continue;
             };
-            if bad.heal(file, good, &mut desk).is_ok() {
+            let healed = match bytes {
+                true => bad.heal(file, good, &mut desk),
+                false => bad.take_shape(file, good),
+            };
+            if healed.is_ok() {
                 self.marks.hit(Mark::Healed);
             }
         }

@@ -3,12 +3,25 @@
 //! client here does what the documentation asks of it: it sets the attribute, takes the lock, waits
 //! for every answer, and believes what it is told. That is not enough.
 
-mod cluster;
-
-use cluster::{Cluster, DISK, DSYNC, Mount, lock_call, read_call, seconds, write_call};
+use crate::cluster::{Cluster, DISK, DSYNC, Mount, lock_call, read_call, seconds, write_call};
 use gluster_mock::call::{LockType, LockVerb};
 use gluster_mock::{Answer, Call, Errno, Mark, Reply, SyncKind};
 use std::time::Duration;
+
+crate::together! {
+    a_new_lock_pushes_the_old_owner_aside,
+    a_plain_volume_refuses_at_once,
+    without_the_options_nobody_is_fenced,
+    hole_1_the_old_owner_goes_on_past_the_first_shard,
+    hole_2_writes_inside_a_brick_land_after_the_take_over,
+    hole_2_on_replicas_needs_a_dead_owner,
+    hole_3_a_refused_write_lands_on_a_brick_that_restarted,
+    hole_4_write_behind_acknowledges_what_is_refused,
+    the_new_owner_stalls_behind_the_old_ones_inode_lock,
+    a_thawed_owner_lets_go,
+    an_owner_that_loses_two_bricks_has_a_bad_handle_for_ever,
+    a_mandatory_lock_on_an_arbiter_volume_is_refused_loudly,
+}
 
 const FENCED: &str = "mandatory-locking = forced\nenforce-mandatory-lock = on\n";
 

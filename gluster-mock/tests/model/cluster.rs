@@ -1,11 +1,12 @@
 //! A cluster on virtual time with several clients, for tests of the model.
-#![allow(dead_code, reason = "each test takes what it needs")]
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use gluster_mock::call::{
     Attributes, ClientId, Handle, LockCall, LockType, LockVerb, Place, XattrMode,
 };
+use gluster_mock::marks::Marks;
 use gluster_mock::medium::{Medium, Memory, PAGE};
 use gluster_mock::{
     Answer, Call, Command, Errno, Moment, Reply, Settings, Submitted, SyncKind, Ticket, Volume,
@@ -21,6 +22,26 @@ pub(crate) struct Cluster {
     pub(crate) volume: Volume,
     pub(crate) now: Moment,
     answers: Vec<(Ticket, Answer)>,
+}
+
+thread_local! {
+    static MARKS: RefCell<Marks> = RefCell::default();
+}
+
+/// What every cluster of this thread has passed.
+pub(crate) fn marks() -> Marks {
+    MARKS.with_borrow(Marks::clone)
+}
+
+/// Adds what a volume has passed.
+pub(crate) fn collect(volume: &Volume) {
+    MARKS.with_borrow_mut(|all| all.merge(&volume.marks));
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        collect(&self.volume);
+    }
 }
 
 /// A client with the file open.

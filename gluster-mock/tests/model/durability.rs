@@ -1,15 +1,37 @@
-//! What the model promises: what survives a power cut and what may not, what a cache hides, what
+//! What survives a power cut and what may not, what a cache hides, what
 //! faults do, and that a seed determines all of it.
 
 use std::time::Duration;
 
-use gluster_mock::call::{Attributes, ClientId, Handle, Place};
+use gluster_mock::call::{ClientId, Handle, Place};
 use gluster_mock::medium::{Medium, Memory, PAGE};
 use gluster_mock::plan::Plan;
 use gluster_mock::trace::Event;
 use gluster_mock::{
     Answer, Call, Command, Errno, Moment, Reply, Settings, Submitted, SyncKind, Volume, XattrMode,
 };
+
+crate::together! {
+    synced_bytes_survive_a_power_cut_and_others_are_lost_torn_or_kept,
+    a_dsync_write_survives_and_a_sync_handle_needs_no_flag,
+    a_brick_that_lies_about_syncs_loses_what_it_said_was_safe,
+    a_sharded_volume_drops_dsync_behind_the_first_shard,
+    write_behind_answers_from_the_client_and_tells_of_loss_once,
+    passed_through_the_write_itself_fails,
+    another_client_sees_what_is_not_behind,
+    a_killed_client_takes_its_cache_along_but_not_the_bricks,
+    an_fsync_that_loses_does_so_once_and_for_good,
+    a_durable_write_that_loses_takes_along_what_others_had_not_synced,
+    holes_are_zeros_and_seek_finds_them,
+    reads_are_short_at_the_end_and_empty_ones_refused,
+    quorum_decides_and_a_returning_brick_is_healed,
+    a_brick_that_loses_power_differs_from_the_others,
+    power_that_fails_by_plan_stays_away,
+    a_direct_handle_minds_alignment,
+    a_file_without_a_name_lives_as_long_as_its_handles,
+    an_attribute_is_created_once,
+    the_seed_determines_everything,
+}
 
 const RDWR: i32 = 0o2;
 const DSYNC: i32 = 0o10000;
@@ -33,6 +55,12 @@ fn ask(volume: &mut Volume, now: Moment, client: ClientId, call: Call) -> Answer
     match volume.submit(now, client, call) {
         Submitted::Answered(answer) => answer,
         Submitted::Pending(ticket) => panic!("{ticket:?} waits"),
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        crate::cluster::collect(&self.volume);
     }
 }
 
@@ -144,14 +172,6 @@ impl World {
 
     fn read(&mut self, at: u64, len: usize) -> Vec<u8> {
         self.try_read(at, len).expect("a read")
-    }
-
-    fn stat(&mut self, path: &str) -> Result<Attributes, Errno> {
-        let place = Place::Path(path.to_owned());
-        match self.ask(Call::Stat { place })? {
-            Reply::Attributes(found) => Ok(found),
-            other => panic!("{other:?}"),
-        }
     }
 
     /// The power fails, and a client mounts again, as before.

@@ -1,0 +1,25 @@
+//! What the model promises. Each test stands alone; together they pass every coverage mark, which
+//! the last one checks by running them all.
+
+mod cluster;
+mod durability;
+mod faults;
+mod fencing;
+
+/// Lists the tests of a module, so that they can be run together.
+macro_rules! together {
+    ($($test:ident,)*) => {
+        pub(crate) const ALL: &[fn()] = &[$($test),*];
+    };
+}
+pub(crate) use together;
+
+#[test]
+fn every_mark_is_reached() {
+    for test in [durability::ALL, fencing::ALL, faults::ALL].concat() {
+        test();
+    }
+    let missing = cluster::marks().missing();
+    let names: Vec<&str> = missing.iter().map(|mark| mark.name()).collect();
+    assert!(names.is_empty(), "not reached: {}", names.join(" "));
+}
