@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
+
 use crate::call::{Ino, Moment};
 use crate::chance::Chance;
 use crate::errno::Errno;
 use crate::flight::Landing;
 use crate::locks::Locks;
 use crate::marks::{Mark, Marks};
-use crate::medium::{Medium, PAGE, pieces};
+use crate::medium::{Medium, PAGE, Page, pieces};
 use crate::settings::Settings;
 use crate::trace::{Event, Trace};
 
@@ -58,7 +60,7 @@ struct Cached {
     size: u64,
     stable_size: u64,
     /// Un-synced pages; `None` is a hole.
-    dirty: BTreeMap<u64, Option<Box<[u8; PAGE]>>>,
+    dirty: BTreeMap<u64, Option<Page>>,
     held: Bitmap,
 }
 
@@ -144,16 +146,19 @@ impl Brick {
     /// Fills `into`, zeros past the end.
     pub(crate) fn read(&mut self, file: Ino, at: u64, into: &mut [u8]) -> Result<(), Errno> {
         let cached = self.files.get(&file).ok_or(Errno::ESTALE)?;
-        self.medium.read(file, at, into)?;
-        if cached.dirty.is_empty() {
-            return Ok(());
+        let end = at + into.len() as u64;
+        let pages = at / PAGE_BYTES..end.div_ceil(PAGE_BYTES);
+        if cached.dirty.range(pages).next().is_none() {
+            return self.medium.read(file, at, into);
         }
         for (page, within, part) in pieces(at, into.len()) {
             let into = &mut into[part];
             match cached.dirty.get(&page) {
                 Some(Some(bytes)) => into.copy_from_slice(&bytes[within..within + into.len()]),
                 Some(None) => into.fill(0),
-                None => {}
+                None => self
+                    .medium
+                    .read(file, page * PAGE_BYTES + within as u64, into)?,
             }
         }
         Ok(())
@@ -182,15 +187,20 @@ impl Brick {
         &mut self,
         file: Ino,
         at: u64,
-        bytes: &[u8],
+        bytes: &Bytes,
         desk: &mut Desk<'_>,
     ) -> Result<(), Errno> {
         let end = at + bytes.len() as u64;
         self.check_room(file, at / PAGE_BYTES..end.div_ceil(PAGE_BYTES), desk)?;
         self.grow(file, end)?;
         for (page, within, part) in pieces(at, bytes.len()) {
-            let bytes = &bytes[part];
-            self.page_mut(file, page)?[within..within + bytes.len()].copy_from_slice(bytes);
+            let bytes = bytes.slice(part);
+            match bytes.len() {
+                PAGE => self.put_page(file, page, bytes)?,
+                len => self.change_page(file, page, |page| {
+                    page[within..within + len].copy_from_slice(&bytes);
+                })?,
+            }
             self.draw_fate(file, page, desk)?;
         }
         Ok(())
@@ -221,7 +231,9 @@ impl Brick {
                     cached.dirty.insert(page, None);
                 }
             } else {
-                self.page_mut(file, page)?[first as usize..last as usize].fill(0);
+                self.change_page(file, page, |bytes| {
+                    bytes[first as usize..last as usize].fill(0);
+                })?;
                 self.draw_fate(file, page, desk)?;
             }
             at = next;
@@ -240,7 +252,7 @@ impl Brick {
         self.check_room(file, pages.clone(), desk)?;
         for page in pages {
             if !self.holds(file, page) {
-                self.page_mut(file, page)?;
+                self.change_page(file, page, |_| ())?;
             }
         }
         Ok(())
@@ -262,7 +274,7 @@ impl Brick {
         if tail > 0
             && let Some(Some(page)) = cached.dirty.get_mut(&(end - 1))
         {
-            page[tail..].fill(0);
+            *page = changed(page, |bytes| bytes[tail..].fill(0));
         }
         self.held_pages -= cached.held.cut(end);
         cached.size = size;
@@ -285,8 +297,11 @@ impl Brick {
         for (page, content) in std::mem::take(&mut cached.dirty) {
             let at = page * PAGE_BYTES;
             match content {
+                Some(bytes) if at + PAGE_BYTES <= cached.size => {
+                    self.medium.write_page(file, page, &bytes)?;
+                }
                 Some(bytes) if at < cached.size => {
-                    let len = (cached.size - at).min(PAGE_BYTES) as usize;
+                    let len = (cached.size - at) as usize;
                     self.medium.write(file, at, &bytes[..len])?;
                 }
                 // Allocated past the end: nothing of it can be read.
@@ -386,7 +401,7 @@ impl Brick {
         while page * PAGE_BYTES < size {
             if good.holds(file, page) {
                 good.read(file, page * PAGE_BYTES, &mut bytes)?;
-                self.page_mut(file, page)?.copy_from_slice(&bytes);
+                self.put_page(file, page, Bytes::copy_from_slice(&bytes))?;
             }
             page += 1;
         }
@@ -405,23 +420,36 @@ impl Brick {
             .is_some_and(|cached| cached.held.get(page))
     }
 
-    /// The cached page, un-synced from now on.
-    fn page_mut(&mut self, file: Ino, page: u64) -> Result<&mut [u8; PAGE], Errno> {
+    /// A whole page, un-synced from now on.
+    fn put_page(&mut self, file: Ino, page: u64, bytes: Page) -> Result<(), Errno> {
         let cached = self.files.get_mut(&file).ok_or(Errno::ESTALE)?;
-        let slot = cached.dirty.entry(page);
-        let slot = slot.or_insert_with(|| None);
-        if slot.is_none() {
-            let mut bytes = Box::new([0; PAGE]);
-            if cached.held.get(page) {
-                self.medium
-                    .read(file, page * PAGE_BYTES, bytes.as_mut_slice())?;
-            }
-            *slot = Some(bytes);
-        }
+        cached.dirty.insert(page, Some(bytes));
         if !cached.held.set(page, true) {
             self.held_pages += 1;
         }
-        slot.as_deref_mut().ok_or(Errno::EIO)
+        Ok(())
+    }
+
+    /// Changes a page, un-synced from now on.
+    fn change_page(
+        &mut self,
+        file: Ino,
+        page: u64,
+        change: impl FnOnce(&mut [u8]),
+    ) -> Result<(), Errno> {
+        let cached = self.files.get_mut(&file).ok_or(Errno::ESTALE)?;
+        let held = match cached.dirty.get_mut(&page) {
+            Some(Some(held)) => changed(held, change),
+            hole => {
+                let mut bytes = vec![0; PAGE];
+                if hole.is_none() && cached.held.get(page) {
+                    self.medium.read(file, page * PAGE_BYTES, &mut bytes)?;
+                }
+                change(&mut bytes);
+                Bytes::from(bytes)
+            }
+        };
+        self.put_page(file, page, held)
     }
 
     /// Which sectors of a page just written reach stable storage before any sync.
@@ -449,6 +477,10 @@ impl Brick {
         let Some(Some(bytes)) = cached.dirty.get(&page) else {
             return Ok(());
         };
+        if sectors == u8::MAX && (page + 1) * PAGE_BYTES <= cached.size {
+            cached.stable_size = cached.stable_size.max((page + 1) * PAGE_BYTES);
+            return self.medium.write_page(file, page, bytes);
+        }
         let mut first = 0;
         while first < 8 {
             let run = (sectors >> first).trailing_ones().min(8 - first);
@@ -463,6 +495,13 @@ impl Brick {
         }
         Ok(())
     }
+}
+
+/// The page with a change; copied only where somebody else has it too.
+fn changed(page: &mut Page, change: impl FnOnce(&mut [u8])) -> Page {
+    let mut bytes = BytesMut::from(std::mem::take(page));
+    change(&mut bytes);
+    bytes.freeze()
 }
 
 /// Which pages of a file are allocated.

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::errno::Errno;
 
 /// Nanoseconds since some start. Only the one who calls knows which.
@@ -175,7 +177,7 @@ pub enum Call {
         handle: Handle,
         at: u64,
         flags: i32,
-        bytes: Vec<u8>,
+        bytes: Bytes,
         owner: Option<Vec<u8>>,
     },
     Sync {

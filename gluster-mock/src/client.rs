@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::call::{Ino, Moment};
 use crate::command::{Cut, Stillness};
 use crate::errno::Errno;
@@ -41,7 +43,7 @@ pub(crate) struct Link {
 /// A file's writes that no brick has seen.
 #[derive(Debug, Default)]
 pub(crate) struct Behind {
-    pub(crate) writes: Vec<(u64, Vec<u8>)>,
+    pub(crate) writes: Vec<(u64, Bytes)>,
     pub(crate) bytes: u64,
     /// What became of writes passed on since the last sync.
     pub(crate) error: Option<Errno>,
@@ -92,7 +94,7 @@ impl Client {
         self.behind.remove(&file).unwrap_or_default()
     }
 
-    pub(crate) fn cached(&self, file: Ino) -> &[(u64, Vec<u8>)] {
+    pub(crate) fn cached(&self, file: Ino) -> &[(u64, Bytes)] {
         self.behind.get(&file).map_or(&[], |behind| &behind.writes)
     }
 

@@ -1,5 +1,7 @@
 //! What calls do to a brick, and what a client sees to before they get there.
 
+use bytes::Bytes;
+
 use crate::brick::{Brick, Desk};
 use crate::call::{
     Answer, Call, ClientId, Handle, Ino, LockCall, LockType, LockVerb, Moment, Place, Reply,
@@ -407,7 +409,7 @@ impl Volume {
         client: ClientId,
         file: Ino,
         at: u64,
-        bytes: &[u8],
+        bytes: &Bytes,
     ) {
         let fenced = self.asks_for_enforcement(file)
             && !self
@@ -423,7 +425,7 @@ impl Volume {
         };
         let behind = holder.behind(file);
         behind.bytes += bytes.len() as u64;
-        behind.writes.push((at, bytes.to_vec()));
+        behind.writes.push((at, bytes.clone()));
         if behind.bytes > window {
             self.pass_on(client, file);
         }

@@ -4,11 +4,16 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use bytes::{Bytes, BytesMut};
+
 use crate::call::Ino;
 use crate::errno::Errno;
 
 /// Bytes in a page, the unit of caching.
 pub const PAGE: usize = 4096;
+
+/// The bytes of a page, shared by who only reads them.
+pub type Page = Bytes;
 
 /// One name found on a brick when the volume is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +52,10 @@ pub trait Medium: Send {
     fn read(&mut self, file: Ino, at: u64, into: &mut [u8]) -> Result<(), Errno>;
     /// Stores bytes, growing the file where need be.
     fn write(&mut self, file: Ino, at: u64, bytes: &[u8]) -> Result<(), Errno>;
+    /// Stores a whole page, which may be kept as it is.
+    fn write_page(&mut self, file: Ino, page: u64, bytes: &Page) -> Result<(), Errno> {
+        self.write(file, page * PAGE as u64, bytes)
+    }
     /// Makes whole pages a hole.
     fn punch(&mut self, file: Ino, pages: Range<u64>) -> Result<(), Errno>;
     /// Cuts or grows a file.
@@ -64,7 +73,7 @@ pub struct Memory {
 #[derive(Clone, Debug, Default)]
 struct Stored {
     len: u64,
-    pages: BTreeMap<u64, Box<[u8; PAGE]>>,
+    pages: BTreeMap<u64, Page>,
 }
 
 impl Memory {
@@ -141,10 +150,19 @@ impl Medium for Memory {
             let held = stored
                 .pages
                 .entry(page)
-                .or_insert_with(|| Box::new([0; PAGE]));
-            held[within..within + bytes.len()].copy_from_slice(bytes);
+                .or_insert_with(|| Bytes::from(vec![0; PAGE]));
+            let mut page = BytesMut::from(std::mem::take(held));
+            page[within..within + bytes.len()].copy_from_slice(bytes);
+            *held = page.freeze();
         }
         stored.len = stored.len.max(at + bytes.len() as u64);
+        Ok(())
+    }
+
+    fn write_page(&mut self, file: Ino, page: u64, bytes: &Page) -> Result<(), Errno> {
+        let stored = self.stored(file);
+        stored.pages.insert(page, bytes.clone());
+        stored.len = stored.len.max((page + 1) * PAGE as u64);
         Ok(())
     }
 
@@ -166,7 +184,9 @@ impl Medium for Memory {
         if tail > 0
             && let Some(page) = stored.pages.get_mut(&(end - 1))
         {
-            page[tail..].fill(0);
+            let mut bytes = BytesMut::from(std::mem::take(page));
+            bytes[tail..].fill(0);
+            *page = bytes.freeze();
         }
         Ok(())
     }

@@ -244,7 +244,7 @@ pub(crate) fn write_call(mount: Mount, at: u64, value: u8) -> Call {
         handle: mount.handle,
         at,
         flags: 0,
-        bytes: vec![value; PAGE],
+        bytes: vec![value; PAGE].into(),
         owner: None,
     }
 }

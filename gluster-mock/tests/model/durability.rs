@@ -148,7 +148,7 @@ impl World {
             handle: self.handle,
             at,
             flags,
-            bytes: bytes.to_vec(),
+            bytes: bytes.to_vec().into(),
             owner: None,
         });
         match answer? {

@@ -151,7 +151,7 @@ fn drained(seed: u64, settings: &str, patience: Duration, kill: bool) -> usize {
             handle: old.handle,
             at: block * 4096,
             flags: DSYNC,
-            bytes: vec![1; 4096],
+            bytes: vec![1; 4096].into(),
             owner: None,
         };
         let _under = cluster.begin(old.client, call);
