@@ -2,6 +2,9 @@
 //! three replicas in memory. `cargo bench -p gluster-mock` prints a line per mix and the hash of what
 //! was decided, which is the same in every build.
 
+#[path = "../tests/model/load.rs"]
+mod load;
+
 use std::time::{Duration, Instant};
 
 use gluster_mock::call::{ClientId, Handle};
@@ -58,6 +61,7 @@ const MIXES: [Mix; 4] = [
 ];
 
 fn main() {
+    assert_eq!(load::play(1).0, load::SEED_1, "the same in every build");
     // `cargo test --benches` asks for nothing but that it runs.
     let quick = !std::env::args().any(|argument| argument == "--bench");
     for mix in &MIXES {

@@ -11,6 +11,7 @@ pub mod chance;
 mod client;
 pub mod command;
 pub mod errno;
+pub mod face_block;
 #[cfg(feature = "face-c")]
 pub mod face_c;
 mod flight;

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use crate::kind::Kind;
 use crate::settings::Settings;
 use crate::volume::Volume;
 
@@ -60,6 +61,9 @@ impl Description {
             clients.push(client);
         }
         self.top = clients;
+        if settings.kind == Kind::Distribute {
+            return;
+        }
         if !settings.zerofill {
             let redundancy = [("redundancy", "1".to_owned())];
             self.translator(
@@ -69,6 +73,9 @@ impl Description {
             );
         } else if settings.bricks > 1 {
             let mut options = vec![("eager-lock", "enable".to_owned())];
+            if settings.kind == Kind::Arbiter {
+                options.push(("arbiter-count", "1".to_owned()));
+            }
             match settings.quorum.as_str() {
                 "" => {}
                 "auto" | "none" => options.push(("quorum-type", settings.quorum.clone())),

@@ -5,6 +5,8 @@ mod cluster;
 mod durability;
 mod faults;
 mod fencing;
+mod image;
+mod load;
 
 /// Lists the tests of a module, so that they can be run together.
 macro_rules! together {
@@ -16,10 +18,19 @@ pub(crate) use together;
 
 #[test]
 fn every_mark_is_reached() {
-    for test in [durability::ALL, fencing::ALL, faults::ALL].concat() {
+    for test in [durability::ALL, fencing::ALL, faults::ALL, image::ALL].concat() {
         test();
     }
     let missing = cluster::marks().missing();
     let names: Vec<&str> = missing.iter().map(|mark| mark.name()).collect();
     assert!(names.is_empty(), "not reached: {}", names.join(" "));
+}
+
+#[test]
+fn the_seed_determines_everything() {
+    let (hash, decisions) = load::play(1);
+    assert_eq!(load::play(1), (hash.clone(), decisions));
+    assert_ne!(load::play(2).0, hash);
+    assert!(decisions > 5000, "{decisions}");
+    assert_eq!(hash, load::SEED_1, "the same in every build");
 }
