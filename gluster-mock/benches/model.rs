@@ -60,6 +60,7 @@ const MIXES: [Mix; 4] = [
     },
 ];
 
+#[allow(clippy::print_stdout, reason = "its result is what it prints")]
 fn main() {
     assert_eq!(load::play(1).0, load::SEED_1, "the same in every build");
     // `cargo test --benches` asks for nothing but that it runs.
