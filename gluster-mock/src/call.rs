@@ -21,14 +21,17 @@ impl Moment {
 
 /// A file or directory of a volume, as long as the volume is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ino(pub u64);
 
 /// One mount of the volume: what a `glfs_t` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub struct ClientId(pub u32);
 
 /// What a sync is to cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub enum SyncKind {
     /// The data: fdatasync.
     Data,
@@ -38,6 +41,7 @@ pub enum SyncKind {
 
 /// An open file of one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub struct Handle {
     /// Which handle; no other of the volume has this number.
     pub id: u64,
@@ -57,6 +61,7 @@ pub struct Handle {
 
 /// What `stat` tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub struct Attributes {
     /// Which file.
     pub file: Ino,
@@ -77,6 +82,7 @@ pub struct Attributes {
 
 /// Space of the volume, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub struct Space {
     /// All of it.
     pub total: u64,
@@ -86,6 +92,7 @@ pub struct Space {
 
 /// What a call is about, where it can be named in two ways.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub enum Place {
     /// A path from the root.
     Path(String),
@@ -95,6 +102,7 @@ pub enum Place {
 
 /// How a name may be given to an extended attribute that is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub enum XattrMode {
     /// New or old.
     Any,
@@ -106,6 +114,7 @@ pub enum XattrMode {
 
 /// What a lock call asks for (`fcntl`'s F_GETLK, F_SETLK, F_SETLKW).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub enum LockVerb {
     /// Who is in the way.
     Get,
@@ -117,6 +126,7 @@ pub enum LockVerb {
 
 /// `l_type` of `struct flock`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub enum LockType {
     /// F_RDLCK.
     Read,
@@ -128,6 +138,7 @@ pub enum LockType {
 
 /// A lock call: `glfs_file_lock`, `glfs_posix_lock`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub struct LockCall {
     /// What is asked.
     pub verb: LockVerb,
@@ -143,6 +154,7 @@ pub struct LockCall {
 
 /// One call of libgfapi on a volume, everything it needs included.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[allow(missing_docs)]
 pub enum Call {
     /// `glfs_init`, with the translators' options set before. Whoever is named by the client number
@@ -259,13 +271,14 @@ pub enum Call {
 
 /// What a call earns.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 #[allow(missing_docs)]
 pub enum Reply {
     Done,
     Client(ClientId),
     Handle(Handle),
     /// Bytes read, or an attribute's value.
-    Bytes(Vec<u8>),
+    Bytes(#[cfg_attr(feature = "wire", serde(with = "serde_bytes"))] Vec<u8>),
     /// Bytes written, or an offset.
     Count(u64),
     Attributes(Attributes),

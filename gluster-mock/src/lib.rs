@@ -24,6 +24,8 @@ pub mod medium;
 mod names;
 mod outside;
 pub mod plan;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod settings;
 pub mod trace;
 mod turn;

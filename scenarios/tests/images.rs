@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 
-use gluster_mock::face_c::at_rest;
-use gluster_mock::plan::Verdict;
+use gluster_mock::call::Call;
+use gluster_mock::serve::at_rest;
 use initiator_sim::{LoginOptions, Session};
 use iscsi::Lun;
 use scenarios::binaries;
@@ -88,10 +88,8 @@ impl Stage {
     }
 
     fn rename(&self, from: &str, to: &str) {
-        let renamed = at_rest(&self.volume.path(), |volume, client| {
-            let calm = Verdict::default();
-            volume.rename(Default::default(), &calm, client, from, to)
-        });
+        let (from, to) = (from.to_owned(), to.to_owned());
+        let renamed = at_rest(&self.volume.path(), Call::Rename { from, to });
         renamed.expect("renamed");
     }
 
@@ -399,10 +397,8 @@ fn one_image_is_not_served_as_two_disks() {
     let stage = Stage::new(HARSH);
     let place = stage.place("disk.img");
     stage.json(&["create", &place, "--size", "1MiB"]);
-    let linked = at_rest(&stage.volume.path(), |volume, client| {
-        let calm = Verdict::default();
-        volume.link(Default::default(), &calm, client, "/disk.img", "/also.img")
-    });
+    let (from, to) = ("/disk.img".to_owned(), "/also.img".to_owned());
+    let linked = at_rest(&stage.volume.path(), Call::Link { from, to });
     linked.expect("linked");
     for other in [&place, &stage.place("also.img")] {
         let mut command = Command::new(&stage.program);

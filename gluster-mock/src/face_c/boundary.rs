@@ -133,6 +133,15 @@ pub(super) fn store<T>(place: *mut T, value: T) {
     }
 }
 
+/// What the caller has somewhere.
+pub(super) fn load<T: Copy>(place: *const T) -> Result<T, Errno> {
+    if place.is_null() {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: not null, and by the prototype one is there.
+    Ok(unsafe { place.read() })
+}
+
 /// Gluster tells no block size that means anything; neither do we, so that nobody relies on it.
 const MEANINGLESS_BLKSIZE: i64 = 21_881;
 
@@ -149,11 +158,8 @@ pub(super) fn stat(attributes: &Attributes) -> libc::stat {
     stat
 }
 
-/// `struct glfs_stat` of a file; without `known`, the mask says that nothing is.
-pub(super) fn glfs_stat(attributes: &Attributes, known: bool) -> GlfsStat {
-    if !known {
-        return GlfsStat::default();
-    }
+/// `struct glfs_stat` of a file.
+pub(super) fn glfs_stat(attributes: &Attributes) -> GlfsStat {
     GlfsStat {
         glfs_st_mask: 0x7ff,
         glfs_st_mtime: Timespec::default(),

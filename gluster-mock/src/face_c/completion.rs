@@ -1,4 +1,5 @@
-//! The `*_async` calls: answered by a callback on a thread of ours. Bytes to write are copied when
+//! The `*_async` calls: handed in at once, however many there are, and answered by a callback on a
+//! thread of ours. Bytes to write are copied when
 //! the call is made, buffers to read are filled when it is answered, and a handle closed in between
 //! gets no answer at all, as with the real library.
 
@@ -10,11 +11,11 @@ use std::thread;
 
 use glfs_sys::types::{GlfsFd, GlfsStat};
 
-use crate::call::SyncKind;
+use crate::call::{self, Call, Reply, SyncKind};
 use crate::errno::Errno;
 
 use super::boundary::{Piece, bytes, gather, guard, set_errno, unsigned, vector};
-use super::data::{range, read_vector};
+use super::data::{self, range};
 use super::mount::{self, OpenFile};
 
 /// `glfs_io_cbk`.
@@ -63,28 +64,35 @@ fn queue() -> Result<&'static Sender<Job>, Errno> {
 }
 
 impl Answer {
-    /// Does the work on another thread and tells how it went.
+    /// Hands the call in; another thread tells how it went, and how much of it.
     fn submit(
         self,
-        work: impl FnOnce(&OpenFile) -> Result<usize, Errno> + Send + 'static,
+        call: impl FnOnce(&OpenFile) -> Result<Call, Errno>,
+        done: impl FnOnce(&Reply) -> Result<usize, Errno> + Send + 'static,
     ) -> c_int {
         guard(|| {
             let file = mount::file(self.fd)?;
-            let job = move || {
-                let done = catch_unwind(AssertUnwindSafe(|| work(&file)));
-                self.tell(&file, done.unwrap_or(Err(Errno::EIO)));
+            let (call, queue) = (call(&file)?, queue()?);
+            let live = file.live.clone();
+            let then = move |answer: call::Answer| {
+                let job = move || {
+                    let done = catch_unwind(AssertUnwindSafe(|| done(&answer?)));
+                    self.tell(done.unwrap_or(Err(Errno::EIO)));
+                };
+                // Its threads live as long as the process.
+                let _ = queue.send(Box::new(job));
             };
-            queue()?.send(Box::new(job)).map_err(|_| Errno::ESHUTDOWN)?;
+            live.door.submit(live.client, call, Box::new(then));
             Ok(0)
         })
     }
 
-    fn tell(self, file: &OpenFile, done: Result<usize, Errno>) {
+    fn tell(self, done: Result<usize, Errno>) {
         let Some(callback) = self.callback.filter(|_| mount::file(self.fd).is_ok()) else {
             return;
         };
-        let mut before = file.glfs_stat();
-        let mut after = before;
+        // The mask is zero: nothing is known, as after an answer of write-behind.
+        let (mut before, mut after) = (GlfsStat::default(), GlfsStat::default());
         let ret = match done {
             Ok(done) => done as isize,
             Err(errno) => {
@@ -101,10 +109,12 @@ impl Answer {
 fn read(answer: Answer, at: Result<u64, Errno>, pieces: Result<Vec<Piece>, Errno>) -> c_int {
     guard(|| {
         let (at, pieces) = (at?, pieces?);
-        Ok(answer.submit(move |file| {
+        let len = data::total(&pieces);
+        let done = move |reply: &Reply| {
             let pieces = pieces;
-            read_vector(file, at, &pieces)
-        }))
+            data::read(reply, &pieces)
+        };
+        Ok(answer.submit(|file| file.read_call(at, len), done))
     })
 }
 
@@ -116,8 +126,16 @@ fn write(
 ) -> c_int {
     guard(|| {
         let (at, whole) = (at?, whole?);
-        Ok(answer.submit(move |file| file.write_at(at, &whole, flags)))
+        Ok(answer.submit(|file| file.write_call(at, whole, flags), data::count))
     })
+}
+
+fn sync(answer: Answer, kind: SyncKind) -> c_int {
+    let call = |file: &OpenFile| {
+        let handle = file.handle()?;
+        Ok(Call::Sync { handle, kind })
+    };
+    answer.submit(call, data::count)
 }
 
 /// The offset of a call that has none, which moves by what is asked for.
@@ -130,9 +148,7 @@ fn advance(fd: *mut GlfsFd, len: usize) -> Result<u64, Errno> {
 }
 
 fn total(pieces: &Result<Vec<Piece>, Errno>) -> usize {
-    pieces
-        .as_ref()
-        .map_or(0, |pieces| pieces.iter().map(|piece| piece.1).sum())
+    pieces.as_deref().map_or(0, data::total)
 }
 
 /// An exported call: its own arguments, then what all of them have.
@@ -194,19 +210,31 @@ asynchronous! {
         write(answer, advance(fd, total(&pieces)), pieces.and_then(|all| gather(&all)), flags)
     }
 
-    fn glfs_fsync_async(fd, answer) { answer.submit(|file| file.sync(SyncKind::All).map(|()| 0)) }
+    fn glfs_fsync_async(fd, answer) { sync(answer, SyncKind::All) }
 
-    fn glfs_fdatasync_async(fd, answer) { answer.submit(|file| file.sync(SyncKind::Data).map(|()| 0)) }
+    fn glfs_fdatasync_async(fd, answer) { sync(answer, SyncKind::Data) }
 
     fn glfs_ftruncate_async(fd, answer, length: i64) {
-        answer.submit(move |file| file.truncate(unsigned(length)?).map(|()| 0))
+        let call = |file: &OpenFile| {
+            let (place, size) = (file.place(), unsigned(length)?);
+            Ok(Call::Truncate { place, size })
+        };
+        answer.submit(call, data::count)
     }
 
     fn glfs_discard_async(fd, answer, offset: i64, len: usize) {
-        answer.submit(move |file| file.discard(range(offset, len as u64)?).map(|()| 0))
+        let call = |file: &OpenFile| {
+            let (handle, range) = (file.handle()?, range(offset, len as u64)?);
+            Ok(Call::Discard { handle, range })
+        };
+        answer.submit(call, data::count)
     }
 
     fn glfs_zerofill_async(fd, answer, offset: i64, len: i64) {
-        answer.submit(move |file| file.zerofill(range(offset, unsigned(len)?)?).map(|()| 0))
+        let call = |file: &OpenFile| {
+            let (handle, range) = (file.handle()?, range(offset, unsigned(len)?)?);
+            Ok(Call::Zerofill { handle, range })
+        };
+        answer.submit(call, data::count)
     }
 }

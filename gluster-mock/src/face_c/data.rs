@@ -5,78 +5,95 @@ use std::ops::Range;
 
 use glfs_sys::types::{GlfsFd, GlfsStat};
 
-use crate::call::{OpKind, SyncKind};
+use crate::call::{Answer, Call, Reply, SyncKind};
 use crate::errno::Errno;
 
-use super::boundary::{
-    Piece, bytes, bytes_mut, gather, glfs_stat, guard, scatter, store, unsigned, vector,
-};
+use super::boundary::{Piece, bytes, gather, glfs_stat, guard, scatter, store, unsigned, vector};
+use super::lock;
 use super::mount::{self, OpenFile};
 
 /// One vector of more is refused by Gluster's synchronous calls.
 const VECTOR_BYTES_MAX: usize = 1 << 30;
 
 impl OpenFile {
-    pub(super) fn read_at(&self, at: u64, into: &mut [u8]) -> Result<usize, Errno> {
-        self.live
-            .shared
-            .perform(OpKind::Read, &self.path, |volume, now, verdict| {
-                volume.read(now, verdict, self.handle, at, into)
-            })
+    pub(super) fn read_call(&self, at: u64, len: usize) -> Result<Call, Errno> {
+        let handle = self.handle()?;
+        Ok(Call::Read { handle, at, len })
     }
 
-    pub(super) fn write_at(&self, at: u64, bytes: &[u8], flags: c_int) -> Result<usize, Errno> {
-        self.live
-            .shared
-            .perform(OpKind::Write, &self.path, |volume, now, verdict| {
-                volume.write(now, verdict, self.handle, (at, flags), bytes)
-            })
+    pub(super) fn write_call(&self, at: u64, bytes: Vec<u8>, flags: c_int) -> Result<Call, Errno> {
+        Ok(Call::Write {
+            handle: self.handle()?,
+            at,
+            flags,
+            bytes,
+            owner: lock::owner(),
+        })
     }
 
-    pub(super) fn sync(&self, kind: SyncKind) -> Result<(), Errno> {
-        self.live
-            .shared
-            .perform(OpKind::Sync, &self.path, |volume, now, verdict| {
-                volume.sync(now, verdict, self.handle, kind)
-            })
+    fn read_at(&self, at: u64, pieces: &[Piece]) -> Result<usize, Errno> {
+        let call = self.read_call(at, total(pieces))?;
+        read(&self.live.call(call)?, pieces)
     }
 
-    pub(super) fn truncate(&self, size: u64) -> Result<(), Errno> {
-        self.live
-            .shared
-            .perform(OpKind::Truncate, &self.path, |volume, now, verdict| {
-                volume.truncate(now, verdict, self.handle, size)
-            })
+    fn write_at(&self, at: u64, bytes: Vec<u8>, flags: c_int) -> Result<usize, Errno> {
+        count(&self.live.call(self.write_call(at, bytes, flags)?)?)
     }
 
-    pub(super) fn discard(&self, range: Range<u64>) -> Result<(), Errno> {
-        self.live
-            .shared
-            .perform(OpKind::Discard, &self.path, |volume, now, verdict| {
-                volume.discard(now, verdict, self.handle, range)
-            })
+    /// What offsets count from.
+    pub(super) fn base(&self, whence: c_int) -> Result<i64, Errno> {
+        match whence {
+            libc::SEEK_SET => Ok(0),
+            libc::SEEK_CUR => Ok(*self.position.lock().map_err(|_| Errno::EIO)? as i64),
+            libc::SEEK_END => Ok(self.live.stat(self.place())?.size as i64),
+            _ => Err(Errno::EINVAL),
+        }
     }
 
-    pub(super) fn zerofill(&self, range: Range<u64>) -> Result<(), Errno> {
-        self.live
-            .shared
-            .perform(OpKind::Zerofill, &self.path, |volume, now, verdict| {
-                volume.zerofill(now, verdict, self.handle, range)
-            })
+    /// What a call leaves for a caller who wants to look at it: nothing, where a cache answered.
+    /// It is asked for, as another call, where the real library has it from the same answer.
+    fn leave_stat(&self, place: *mut GlfsStat) {
+        if place.is_null() {
+            return;
+        }
+        let known = self.live.tells_stat.then(|| self.live.stat(self.place()));
+        let known = known.and_then(Result::ok);
+        store(
+            place,
+            known.map(|found| glfs_stat(&found)).unwrap_or_default(),
+        );
     }
 
-    pub(super) fn size(&self) -> Result<u64, Errno> {
-        Ok(self.live.shared.model()?.stat_handle(self.handle)?.size)
+    /// A call with what it finds and leaves.
+    fn between(&self, call: Call, [before, after]: [*mut GlfsStat; 2]) -> Answer {
+        self.leave_stat(before);
+        let reply = self.live.call(call)?;
+        self.leave_stat(after);
+        Ok(reply)
     }
+}
 
-    /// What a call leaves for its caller to look at: nothing, where a cache answered.
-    pub(super) fn glfs_stat(&self) -> GlfsStat {
-        let Ok(volume) = self.live.shared.model() else {
-            return GlfsStat::default();
-        };
-        let known = volume.settings().shard == 0 && !volume.writes_behind(self.handle.client);
-        let attributes = volume.stat_handle(self.handle);
-        attributes.map_or_else(|_| GlfsStat::default(), |found| glfs_stat(&found, known))
+pub(super) fn total(pieces: &[Piece]) -> usize {
+    pieces.iter().map(|piece| piece.1).sum()
+}
+
+/// What was read goes where it was wanted.
+pub(super) fn read(reply: &Reply, pieces: &[Piece]) -> Result<usize, Errno> {
+    match reply {
+        Reply::Bytes(bytes) if bytes.len() <= total(pieces) => {
+            scatter(bytes, pieces)?;
+            Ok(bytes.len())
+        }
+        _ => Err(Errno::EIO),
+    }
+}
+
+/// What counts in an answer: how many bytes were written, or nothing.
+pub(super) fn count(reply: &Reply) -> Result<usize, Errno> {
+    match reply {
+        Reply::Count(count) => usize::try_from(*count).map_err(|_| Errno::EIO),
+        Reply::Done => Ok(0),
+        _ => Err(Errno::EIO),
     }
 }
 
@@ -107,8 +124,8 @@ pub(super) extern "C" fn glfs_pread(
     guard(|| {
         check_len(count)?;
         let file = mount::file(fd)?;
-        let done = file.read_at(unsigned(offset)?, bytes_mut(buffer, count)?)?;
-        store(after, file.glfs_stat());
+        let done = file.read_at(unsigned(offset)?, &[Piece(buffer, count)])?;
+        file.leave_stat(after);
         Ok(done as isize)
     })
 }
@@ -117,19 +134,18 @@ pub(super) extern "C" fn glfs_pread(
 pub(super) extern "C" fn glfs_pwrite(
     fd: *mut GlfsFd,
     buffer: *const c_void,
-    count: usize,
+    len: usize,
     offset: i64,
     flags: c_int,
     before: *mut GlfsStat,
     after: *mut GlfsStat,
 ) -> isize {
     guard(|| {
-        check_len(count)?;
+        check_len(len)?;
         let file = mount::file(fd)?;
-        let earlier = file.glfs_stat();
-        let done = file.write_at(unsigned(offset)?, bytes(buffer, count)?, flags)?;
-        store(before, earlier);
-        store(after, file.glfs_stat());
+        let bytes = bytes(buffer, len)?.to_vec();
+        let call = file.write_call(unsigned(offset)?, bytes, flags)?;
+        let done = count(&file.between(call, [before, after])?)?;
         Ok(done as isize)
     })
 }
@@ -143,16 +159,9 @@ pub(super) extern "C" fn glfs_preadv(
     _flags: c_int,
 ) -> isize {
     guard(|| {
-        let done = read_vector(&*mount::file(fd)?, unsigned(offset)?, &vector(iov, count)?)?;
+        let done = mount::file(fd)?.read_at(unsigned(offset)?, &vector(iov, count)?)?;
         Ok(done as isize)
     })
-}
-
-pub(super) fn read_vector(file: &OpenFile, at: u64, pieces: &[Piece]) -> Result<usize, Errno> {
-    let mut whole = vec![0; pieces.iter().map(|piece| piece.1).sum()];
-    let done = file.read_at(at, &mut whole)?;
-    scatter(&whole[..done], pieces)?;
-    Ok(done)
 }
 
 #[unsafe(no_mangle)]
@@ -165,7 +174,7 @@ pub(super) extern "C" fn glfs_pwritev(
 ) -> isize {
     guard(|| {
         let whole = gather(&vector(iov, count)?)?;
-        let done = mount::file(fd)?.write_at(unsigned(offset)?, &whole, flags)?;
+        let done = mount::file(fd)?.write_at(unsigned(offset)?, whole, flags)?;
         Ok(done as isize)
     })
 }
@@ -180,7 +189,7 @@ pub(super) extern "C" fn glfs_read(
     guard(|| {
         let file = mount::file(fd)?;
         let mut position = file.position.lock().map_err(|_| Errno::EIO)?;
-        let done = file.read_at(*position, bytes_mut(buffer, count)?)?;
+        let done = file.read_at(*position, &[Piece(buffer, count)])?;
         *position += done as u64;
         Ok(done as isize)
     })
@@ -196,7 +205,7 @@ pub(super) extern "C" fn glfs_write(
     guard(|| {
         let file = mount::file(fd)?;
         let mut position = file.position.lock().map_err(|_| Errno::EIO)?;
-        let done = file.write_at(*position, bytes(buffer, count)?, flags)?;
+        let done = file.write_at(*position, bytes(buffer, count)?.to_vec(), flags)?;
         *position += done as u64;
         Ok(done as isize)
     })
@@ -212,7 +221,7 @@ pub(super) extern "C" fn glfs_readv(
     guard(|| {
         let file = mount::file(fd)?;
         let mut position = file.position.lock().map_err(|_| Errno::EIO)?;
-        let done = read_vector(&file, *position, &vector(iov, count)?)?;
+        let done = file.read_at(*position, &vector(iov, count)?)?;
         *position += done as u64;
         Ok(done as isize)
     })
@@ -228,7 +237,7 @@ pub(super) extern "C" fn glfs_writev(
     guard(|| {
         let file = mount::file(fd)?;
         let mut position = file.position.lock().map_err(|_| Errno::EIO)?;
-        let done = file.write_at(*position, &gather(&vector(iov, count)?)?, flags)?;
+        let done = file.write_at(*position, gather(&vector(iov, count)?)?, flags)?;
         *position += done as u64;
         Ok(done as isize)
     })
@@ -238,35 +247,31 @@ pub(super) extern "C" fn glfs_writev(
 pub(super) extern "C" fn glfs_lseek(fd: *mut GlfsFd, offset: i64, whence: c_int) -> i64 {
     guard(|| {
         let file = mount::file(fd)?;
-        let mut position = file.position.lock().map_err(|_| Errno::EIO)?;
-        let base = match whence {
-            libc::SEEK_SET => 0,
-            libc::SEEK_CUR => *position as i64,
-            libc::SEEK_END => file.size()? as i64,
+        let to = match whence {
             libc::SEEK_DATA | libc::SEEK_HOLE => {
-                let at = unsigned(offset)?;
-                *position =
-                    file.live
-                        .shared
-                        .perform(OpKind::Seek, &file.path, |volume, now, v| {
-                            volume.seek(now, v, file.handle, at, whence == libc::SEEK_HOLE)
-                        })?;
-                return Ok(*position as i64);
+                let seek = Call::Seek {
+                    handle: file.handle()?,
+                    at: unsigned(offset)?,
+                    hole: whence == libc::SEEK_HOLE,
+                };
+                count(&file.live.call(seek)?)? as u64
             }
-            _ => return Err(Errno::EINVAL),
+            _ => unsigned(
+                file.base(whence)?
+                    .checked_add(offset)
+                    .ok_or(Errno::EINVAL)?,
+            )?,
         };
-        *position = unsigned(base.checked_add(offset).ok_or(Errno::EINVAL)?)?;
-        Ok(*position as i64)
+        *file.position.lock().map_err(|_| Errno::EIO)? = to;
+        Ok(to as i64)
     })
 }
 
 fn sync(fd: *mut GlfsFd, before: *mut GlfsStat, after: *mut GlfsStat, kind: SyncKind) -> c_int {
     guard(|| {
         let file = mount::file(fd)?;
-        let earlier = file.glfs_stat();
-        file.sync(kind)?;
-        store(before, earlier);
-        store(after, file.glfs_stat());
+        let handle = file.handle()?;
+        file.between(Call::Sync { handle, kind }, [before, after])?;
         Ok(0)
     })
 }
@@ -298,10 +303,8 @@ pub(super) extern "C" fn glfs_ftruncate(
 ) -> c_int {
     guard(|| {
         let file = mount::file(fd)?;
-        let earlier = file.glfs_stat();
-        file.truncate(unsigned(length)?)?;
-        store(before, earlier);
-        store(after, file.glfs_stat());
+        let (place, size) = (file.place(), unsigned(length)?);
+        file.between(Call::Truncate { place, size }, [before, after])?;
         Ok(0)
     })
 }
@@ -309,7 +312,9 @@ pub(super) extern "C" fn glfs_ftruncate(
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn glfs_discard(fd: *mut GlfsFd, offset: i64, len: usize) -> c_int {
     guard(|| {
-        mount::file(fd)?.discard(range(offset, len as u64)?)?;
+        let (file, range) = (mount::file(fd)?, range(offset, len as u64)?);
+        let handle = file.handle()?;
+        file.live.call(Call::Discard { handle, range })?;
         Ok(0)
     })
 }
@@ -317,7 +322,9 @@ pub(super) extern "C" fn glfs_discard(fd: *mut GlfsFd, offset: i64, len: usize) 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn glfs_zerofill(fd: *mut GlfsFd, offset: i64, len: i64) -> c_int {
     guard(|| {
-        mount::file(fd)?.zerofill(range(offset, unsigned(len)?)?)?;
+        let (file, range) = (mount::file(fd)?, range(offset, unsigned(len)?)?);
+        let handle = file.handle()?;
+        file.live.call(Call::Zerofill { handle, range })?;
         Ok(0)
     })
 }
@@ -331,12 +338,11 @@ pub(super) extern "C" fn glfs_fallocate(
 ) -> c_int {
     guard(|| {
         let file = mount::file(fd)?;
-        let range = range(offset, len as u64)?;
-        file.live
-            .shared
-            .perform(OpKind::Fallocate, &file.path, |volume, now, verdict| {
-                volume.fallocate(now, verdict, file.handle, range, keep_size != 0)
-            })?;
+        file.live.call(Call::Fallocate {
+            handle: file.handle()?,
+            range: range(offset, len as u64)?,
+            keep_size: keep_size != 0,
+        })?;
         Ok(0)
     })
 }

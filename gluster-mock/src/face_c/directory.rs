@@ -1,15 +1,16 @@
 //! Reading directories. What `glfs_opendir` finds is what is read, whatever changes meanwhile.
 
 use std::ffi::{c_char, c_int, c_long};
+use std::sync::Mutex;
 
 use glfs_sys::types::{Glfs, GlfsFd};
 
-use crate::call::{Attributes, OpKind};
+use crate::call::{Attributes, Call, Reply};
 use crate::errno::Errno;
 
 use super::boundary::{guard, path, stat, store};
-use super::mount;
-use super::names::{give, passed};
+use super::mount::{self, Held};
+use super::names::give;
 
 /// A directory being read.
 pub(super) struct Listing {
@@ -23,41 +24,30 @@ pub(super) struct Listing {
 pub(super) extern "C" fn glfs_opendir(fs: *mut Glfs, name: *const c_char) -> *mut GlfsFd {
     guard(|| {
         let (live, name) = (mount::mount(fs)?.live()?, path(name)?);
-        let (handle, entries) = live
-            .shared
-            .perform(OpKind::Readdir, &name, |volume, now, v| {
-                passed(v)?;
-                let entries = volume.list(&name)?;
-                let handle = match name.as_str() {
-                    "/" => volume.root_handle(live.client),
-                    _ => volume.open_file(now, v, live.client, &name, libc::O_RDONLY)?,
-                };
-                Ok((handle, entries))
-            })?;
-        let fd = give(fs, live, name, handle);
+        let call = Call::List { path: name.clone() };
+        let Reply::Names(entries) = live.call(call)? else {
+            return Err(Errno::EIO);
+        };
         let listing = Listing {
             entries,
             next: 0,
             current: Box::new(blank()),
         };
-        *mount::file(fd)?.listing.lock().map_err(|_| Errno::EIO)? = Some(listing);
-        Ok(fd)
+        let listing = Mutex::new(listing);
+        Ok(give(
+            fs,
+            live,
+            Held::Directory {
+                path: name,
+                listing,
+            },
+        ))
     })
 }
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn glfs_closedir(fd: *mut GlfsFd) -> c_int {
-    guard(|| {
-        let file = mount::remove_file(fd)?;
-        if file.path != "/" {
-            file.live
-                .shared
-                .perform(OpKind::Close, &file.path, |volume, now, verdict| {
-                    volume.close(now, verdict, file.handle)
-                })?;
-        }
-        Ok(0)
-    })
+    guard(|| mount::remove_file(fd).map(|_| 0))
 }
 
 fn with_listing<T>(
@@ -65,8 +55,10 @@ fn with_listing<T>(
     call: impl FnOnce(&mut Listing) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
     let file = mount::file(fd)?;
-    let mut listing = file.listing.lock().map_err(|_| Errno::EIO)?;
-    call(listing.as_mut().ok_or(Errno::EBADF)?)
+    let Held::Directory { listing, .. } = &file.held else {
+        return Err(Errno::EBADF);
+    };
+    call(&mut *listing.lock().map_err(|_| Errno::EIO)?)
 }
 
 impl Listing {

@@ -6,12 +6,13 @@ use std::sync::Mutex;
 
 use glfs_sys::types::Glfs;
 
-use crate::call::OpKind;
+use crate::call::{Call, ClientId, Reply};
+use crate::client::Client;
 use crate::errno::Errno;
 
 use super::boundary::{bytes_mut, guard, text};
-use super::folder;
-use super::mount::{self, Live, Mount, Setup, Shared};
+use super::door;
+use super::mount::{self, Live, Mount, Setup};
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn glfs_new(volume: *const c_char) -> *mut Glfs {
@@ -79,7 +80,7 @@ pub(super) extern "C" fn glfs_get_volfile(
 ) -> isize {
     guard(|| {
         let mount = mount::mount(fs)?;
-        let text = mount.live()?.shared.model()?.describe(&mount.volume);
+        let text = mount.live()?.door.describe()?;
         if size < text.len() {
             return Ok(-(text.len() as isize));
         }
@@ -116,29 +117,36 @@ pub(super) extern "C" fn glfs_init(fs: *mut Glfs) -> c_int {
         let setup = mount.setup.lock().map_err(|_| Errno::EIO)?;
         let mut answer = Err(Errno::EINVAL);
         for server in &setup.servers {
-            answer = connect(server, &mount.volume);
+            answer = connect(server, &mount.volume, &setup.options);
             // Only a server that does not answer makes the next one worth a try.
             if answer.as_ref().err() != Some(&Errno::ENOTCONN) {
                 break;
             }
         }
-        let live = answer?;
-        for [xlator, key, value] in &setup.options {
-            live.shared
-                .model()?
-                .set_option(live.client, xlator, key, value);
-        }
-        *mount.live.lock().map_err(|_| Errno::EIO)? = Some(live);
+        *mount.live.lock().map_err(|_| Errno::EIO)? = Some(answer?);
         Ok(0)
     })
 }
 
-fn connect(server: &str, volume: &str) -> Result<Live, Errno> {
-    let shared = Shared::open(&folder::find(server, volume)?)?;
-    let client = shared.perform(OpKind::Init, server, |volume, now, verdict| {
-        volume.attach(now, verdict)
-    })?;
-    Ok(Live { shared, client })
+fn connect(server: &str, volume: &str, options: &[[String; 3]]) -> Result<Live, Errno> {
+    let door = door::find(server, volume)?;
+    let options = options.to_vec();
+    let mut client = Client::default();
+    for [xlator, key, value] in &options {
+        client.set_option(xlator, key, value);
+    }
+    // Nobody yet: the number is in the answer.
+    let Reply::Client(number) = door.call(ClientId(0), Call::Init { options })? else {
+        return Err(Errno::EIO);
+    };
+    let graph = door.describe()?;
+    let has = |translator| graph.contains(&format!("type {translator}\n"));
+    let caches = has("performance/write-behind") && !client.pass_through;
+    Ok(Live {
+        door,
+        client: number,
+        tells_stat: !caches && !has("features/shard"),
+    })
 }
 
 #[unsafe(no_mangle)]
@@ -146,16 +154,8 @@ pub(super) extern "C" fn glfs_fini(fs: *mut Glfs) -> c_int {
     guard(|| {
         let mount = mount::remove_mount(fs)?;
         let live = mount.live.lock().map_err(|_| Errno::EIO)?.take();
-        if let Some(Live { shared, client }) = live {
-            shared.perform(OpKind::Fini, "/", |volume, now, _| {
-                let detached = volume.detach(now, client);
-                // The bricks of a real cluster live on and write back what they have; these end
-                // with the last mount, so they do it now.
-                if volume.is_deserted() {
-                    volume.settle()?;
-                }
-                detached
-            })?;
+        if let Some(live) = live {
+            live.door.leave(live.client)?;
         }
         Ok(0)
     })

@@ -1,131 +1,16 @@
-//! Open volumes and handles of this process, by number.
+//! Mounts and handles of this process, by number.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use glfs_sys::types::{Glfs, GlfsFd};
 
-use crate::call::{ClientId, Handle, Moment, OpKind};
+use crate::call::{Answer, Attributes, Call, ClientId, Handle, Place, Reply};
 use crate::errno::Errno;
-use crate::plan::{Plan, Verdict};
-use crate::volume::Volume;
 
 use super::directory::Listing;
-use super::folder;
-
-/// One volume of this process, shared by its mounts.
-pub(super) struct Shared {
-    volume: Mutex<Volume>,
-    folder: PathBuf,
-    start: Instant,
-    plan: Mutex<PlanFile>,
-    /// Ours as long as it is open.
-    _lock: File,
-}
-
-#[derive(Default)]
-struct PlanFile {
-    looked: Option<Instant>,
-    /// Inode, length, and time of change: any of them tells of another plan.
-    seen: Option<(u64, u64, i64, i64)>,
-}
-
-/// How soon a changed plan is noticed.
-const PLAN_INTERVAL: Duration = Duration::from_millis(5);
-
-impl Shared {
-    /// The volume in that folder, opened once a process.
-    pub(super) fn open(folder: &Path) -> Result<Arc<Self>, Errno> {
-        static OPEN: Mutex<BTreeMap<PathBuf, Weak<Shared>>> = Mutex::new(BTreeMap::new());
-        let folder = fs::canonicalize(folder).map_err(|error| folder::errno(&error))?;
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = open.get(&folder).and_then(Weak::upgrade) {
-            return Ok(shared);
-        }
-        let (volume, lock) = folder::open(&folder)?;
-        let shared = Arc::new(Self {
-            volume: Mutex::new(volume),
-            folder: folder.clone(),
-            start: Instant::now(),
-            plan: Mutex::default(),
-            _lock: lock,
-        });
-        open.insert(folder, Arc::downgrade(&shared));
-        Ok(shared)
-    }
-
-    /// The model, to look something up or to change what no plan can hinder.
-    pub(super) fn model(&self) -> Result<MutexGuard<'_, Volume>, Errno> {
-        // A panic in the model is a bug of ours; what it left is not to be trusted.
-        self.volume.lock().map_err(|_| Errno::EIO)
-    }
-
-    pub(super) fn now(&self) -> Moment {
-        Moment::default().after(self.start.elapsed())
-    }
-
-    /// One call: both halves, and the wait between them.
-    pub(super) fn perform<T>(
-        &self,
-        kind: OpKind,
-        path: &str,
-        call: impl FnOnce(&mut Volume, Moment, &Verdict) -> Result<T, Errno>,
-    ) -> Result<T, Errno> {
-        self.look_at_plan();
-        let verdict = self.model()?.begin(self.now(), kind, path);
-        thread::sleep(verdict.delay);
-        while self.model()?.hangs(&verdict) {
-            thread::sleep(PLAN_INTERVAL);
-            self.look_at_plan();
-        }
-        let mut volume = self.model()?;
-        let result = call(&mut volume, self.now(), &verdict);
-        if volume.is_dark() {
-            lose_power();
-        }
-        result
-    }
-
-    fn look_at_plan(&self) {
-        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
-        if plan
-            .looked
-            .is_some_and(|looked| looked.elapsed() < PLAN_INTERVAL)
-        {
-            return;
-        }
-        plan.looked = Some(Instant::now());
-        let path = self.folder.join("plan");
-        let seen = fs::metadata(&path).ok();
-        let seen = seen.map(|file| (file.ino(), file.len(), file.mtime(), file.mtime_nsec()));
-        if seen == plan.seen {
-            return;
-        }
-        plan.seen = seen;
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        match Plan::parse(&text) {
-            Ok(plan) => {
-                if let Ok(mut volume) = self.model() {
-                    volume.set_plan(plan);
-                }
-            }
-            Err(error) => folder::complain(&self.folder, "plan", &error),
-        }
-    }
-}
-
-/// The machine goes dark, and this process with it: no destructor, no flush.
-fn lose_power() -> ! {
-    // SAFETY: a signal to this very process, which needs nothing from us any more.
-    unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
-    std::process::abort()
-}
+use super::door::Door;
 
 /// A `glfs_t`.
 pub(super) struct Mount {
@@ -144,8 +29,11 @@ pub(super) struct Setup {
 /// What `glfs_init` made.
 #[derive(Clone)]
 pub(super) struct Live {
-    pub(super) shared: Arc<Shared>,
+    pub(super) door: Arc<dyn Door>,
     pub(super) client: ClientId,
+    /// Whether answers are believed to say what became of the file: not where a cache or one shard
+    /// of many gives them.
+    pub(super) tells_stat: bool,
 }
 
 impl Mount {
@@ -155,16 +43,54 @@ impl Mount {
     }
 }
 
+impl Live {
+    pub(super) fn call(&self, call: Call) -> Answer {
+        self.door.call(self.client, call)
+    }
+
+    pub(super) fn stat(&self, place: Place) -> Result<Attributes, Errno> {
+        match self.call(Call::Stat { place })? {
+            Reply::Attributes(found) => Ok(found),
+            _ => Err(Errno::EIO),
+        }
+    }
+}
+
 /// A `glfs_fd_t`.
 pub(super) struct OpenFile {
     pub(super) mount: usize,
     pub(super) live: Live,
-    pub(super) path: String,
-    pub(super) handle: Handle,
+    pub(super) held: Held,
     /// Where `glfs_read` and `glfs_write` go on.
     pub(super) position: Mutex<u64>,
-    /// What `glfs_opendir` found.
-    pub(super) listing: Mutex<Option<Listing>>,
+    /// What `glfs_fd_set_lkowner` said.
+    pub(super) owner: Mutex<Option<Vec<u8>>>,
+}
+
+/// What is open.
+pub(super) enum Held {
+    File(Handle),
+    Directory {
+        path: String,
+        listing: Mutex<Listing>,
+    },
+}
+
+impl OpenFile {
+    /// What calls on bytes need.
+    pub(super) fn handle(&self) -> Result<Handle, Errno> {
+        match self.held {
+            Held::File(handle) => Ok(handle),
+            Held::Directory { .. } => Err(Errno::EISDIR),
+        }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        match &self.held {
+            Held::File(handle) => Place::Handle(*handle),
+            Held::Directory { path, .. } => Place::Path(path.clone()),
+        }
+    }
 }
 
 /// Things by number. Numbers are never used twice.

@@ -1,28 +1,34 @@
 //! Calls on paths and handles: open to close, attributes, removal.
 
-use std::ffi::{c_char, c_int, c_void};
-use std::sync::{Arc, Mutex};
+use std::ffi::{c_char, c_int};
+use std::sync::Mutex;
 
 use glfs_sys::types::{Glfs, GlfsFd};
 
-use crate::call::{Attributes, Handle, Moment, OpKind};
+use crate::call::{Answer, Attributes, Call, Place, Reply};
 use crate::errno::Errno;
-use crate::plan::{Outcome, Verdict};
-use crate::volume::Volume;
 
 use super::boundary::{guard, path, stat, store, unsigned};
-use super::mount::{self, Live, OpenFile};
+use super::lock;
+use super::mount::{self, Held, Live, OpenFile};
 
 /// Hands a handle out.
-pub(super) fn give(fs: *mut Glfs, live: Live, path: String, handle: Handle) -> *mut GlfsFd {
+pub(super) fn give(fs: *mut Glfs, live: Live, held: Held) -> *mut GlfsFd {
     mount::add_file(OpenFile {
         mount: fs.addr(),
         live,
-        path,
-        handle,
+        held,
         position: Mutex::new(0),
-        listing: Mutex::default(),
+        owner: Mutex::default(),
     })
+}
+
+/// Hands the handle out that was earned.
+fn give_handle(fs: *mut Glfs, live: Live, call: Call) -> Result<*mut GlfsFd, Errno> {
+    match live.call(call)? {
+        Reply::Handle(handle) => Ok(give(fs, live, Held::File(handle))),
+        _ => Err(Errno::EIO),
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -32,13 +38,8 @@ pub(super) extern "C" fn glfs_open(
     flags: c_int,
 ) -> *mut GlfsFd {
     guard(|| {
-        let (live, name) = (mount::mount(fs)?.live()?, path(name)?);
-        let handle = live
-            .shared
-            .perform(OpKind::Open, &name, |volume, now, verdict| {
-                volume.open_file(now, verdict, live.client, &name, flags)
-            })?;
-        Ok(give(fs, live, name, handle))
+        let (live, path) = (mount::mount(fs)?.live()?, path(name)?);
+        give_handle(fs, live, Call::Open { path, flags })
     })
 }
 
@@ -50,23 +51,19 @@ pub(super) extern "C" fn glfs_creat(
     mode: u32,
 ) -> *mut GlfsFd {
     guard(|| {
-        let (live, name) = (mount::mount(fs)?.live()?, path(name)?);
-        let handle = live
-            .shared
-            .perform(OpKind::Creat, &name, |volume, now, verdict| {
-                volume.create_file(now, verdict, live.client, &name, (flags, mode))
-            })?;
-        Ok(give(fs, live, name, handle))
+        let (live, path) = (mount::mount(fs)?.live()?, path(name)?);
+        give_handle(fs, live, Call::Create { path, flags, mode })
     })
 }
 
+/// Another handle of the same file. The owner of locks does not come with it.
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn glfs_dup(fd: *mut GlfsFd) -> *mut GlfsFd {
     guard(|| {
         let file = mount::file(fd)?;
-        let handle = file.live.shared.model()?.duplicate(file.handle)?;
+        let handle = file.handle()?;
         let fs = std::ptr::without_provenance_mut(file.mount);
-        Ok(give(fs, file.live.clone(), file.path.clone(), handle))
+        give_handle(fs, file.live.clone(), Call::Duplicate { handle })
     })
 }
 
@@ -75,11 +72,9 @@ pub(super) extern "C" fn glfs_dup(fd: *mut GlfsFd) -> *mut GlfsFd {
 pub(super) extern "C" fn glfs_close(fd: *mut GlfsFd) -> c_int {
     guard(|| {
         let file = mount::remove_file(fd)?;
-        file.live
-            .shared
-            .perform(OpKind::Close, &file.path, |volume, now, verdict| {
-                volume.close(now, verdict, file.handle)
-            })?;
+        lock::apply_owner(&file)?;
+        let handle = file.handle()?;
+        file.live.call(Call::Close { handle })?;
         Ok(0)
     })
 }
@@ -89,32 +84,8 @@ pub(super) extern "C" fn glfs_from_glfd(fd: *mut GlfsFd) -> *mut Glfs {
     guard(|| Ok(std::ptr::without_provenance_mut(mount::file(fd)?.mount)))
 }
 
-/// A call on a path that the plan can hinder.
-fn on_path<T>(
-    fs: *mut Glfs,
-    name: *const c_char,
-    kind: OpKind,
-    call: impl FnOnce(&mut Volume, &Live, &str, (Moment, &Verdict)) -> Result<T, Errno>,
-) -> Result<T, Errno> {
-    let (live, name) = (mount::mount(fs)?.live()?, path(name)?);
-    let shared = Arc::clone(&live.shared);
-    shared.perform(kind, &name, |volume, now, verdict| {
-        call(volume, &live, &name, (now, verdict))
-    })
-}
-
-/// For calls that only look: what the plan has for them.
-pub(super) fn passed(verdict: &Verdict) -> Result<(), Errno> {
-    match verdict.outcome {
-        Outcome::Fail(errno) | Outcome::Lose(errno) => Err(errno),
-        Outcome::Proceed | Outcome::Short(_) | Outcome::Cut => Ok(()),
-    }
-}
-
 fn look(fs: *mut Glfs, name: *const c_char) -> Result<Attributes, Errno> {
-    on_path(fs, name, OpKind::Stat, |volume, _, name, (_, verdict)| {
-        passed(verdict).and_then(|()| volume.stat(name))
-    })
+    mount::mount(fs)?.live()?.stat(Place::Path(path(name)?))
 }
 
 #[unsafe(no_mangle)]
@@ -147,13 +118,7 @@ pub(super) extern "C" fn glfs_access(fs: *mut Glfs, name: *const c_char, _mode: 
 pub(super) extern "C" fn glfs_fstat(fd: *mut GlfsFd, into: *mut libc::stat) -> c_int {
     guard(|| {
         let file = mount::file(fd)?;
-        let found = file
-            .live
-            .shared
-            .perform(OpKind::Stat, &file.path, |volume, _, verdict| {
-                passed(verdict).and_then(|()| volume.stat_handle(file.handle))
-            })?;
-        store(into, stat(&found));
+        store(into, stat(&file.live.stat(file.place())?));
         Ok(0)
     })
 }
@@ -165,16 +130,9 @@ pub(super) extern "C" fn glfs_statvfs(
     into: *mut libc::statvfs,
 ) -> c_int {
     guard(|| {
-        let space = on_path(
-            fs,
-            name,
-            OpKind::Statvfs,
-            |volume, _, name, (_, verdict)| {
-                passed(verdict)?;
-                volume.find(name)?;
-                volume.space()
-            },
-        )?;
+        let Reply::Space(space) = on_path(fs, name, |path| Call::Space { path })? else {
+            return Err(Errno::EIO);
+        };
         // SAFETY: plain numbers, for all of which zero is a value.
         let mut answer: libc::statvfs = unsafe { std::mem::zeroed() };
         answer.f_bsize = 4096;
@@ -191,68 +149,37 @@ pub(super) extern "C" fn glfs_statvfs(
     })
 }
 
+/// A call on a path.
+fn on_path(fs: *mut Glfs, name: *const c_char, call: impl FnOnce(String) -> Call) -> Answer {
+    let (live, name) = (mount::mount(fs)?.live()?, path(name)?);
+    live.call(call(name))
+}
+
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn glfs_truncate(fs: *mut Glfs, name: *const c_char, length: i64) -> c_int {
     guard(|| {
         let size = unsigned(length)?;
-        on_path(
-            fs,
-            name,
-            OpKind::Truncate,
-            |volume, live, name, (now, verdict)| {
-                let calm = Verdict::default();
-                let handle = volume.open_file(now, &calm, live.client, name, libc::O_RDWR)?;
-                let result = volume.truncate(now, verdict, handle, size);
-                volume.close(now, &calm, handle).and(result)
-            },
-        )?;
-        Ok(0)
+        let truncate = |path| Call::Truncate {
+            place: Place::Path(path),
+            size,
+        };
+        on_path(fs, name, truncate).map(|_| 0)
     })
 }
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn glfs_unlink(fs: *mut Glfs, name: *const c_char) -> c_int {
-    guard(|| {
-        on_path(
-            fs,
-            name,
-            OpKind::Unlink,
-            |volume, live, name, (now, verdict)| {
-                volume.remove(now, verdict, live.client, name, false)
-            },
-        )?;
-        Ok(0)
-    })
+    guard(|| on_path(fs, name, |path| Call::Unlink { path }).map(|_| 0))
 }
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn glfs_rmdir(fs: *mut Glfs, name: *const c_char) -> c_int {
-    guard(|| {
-        on_path(
-            fs,
-            name,
-            OpKind::Rmdir,
-            |volume, live, name, (now, verdict)| {
-                volume.remove(now, verdict, live.client, name, true)
-            },
-        )?;
-        Ok(0)
-    })
+    guard(|| on_path(fs, name, |path| Call::Rmdir { path }).map(|_| 0))
 }
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn glfs_mkdir(fs: *mut Glfs, name: *const c_char, mode: u32) -> c_int {
-    guard(|| {
-        on_path(
-            fs,
-            name,
-            OpKind::Mkdir,
-            |volume, live, name, (now, verdict)| {
-                volume.make_directory(now, verdict, live.client, name, mode)
-            },
-        )?;
-        Ok(0)
-    })
+    guard(|| on_path(fs, name, |path| Call::Mkdir { path, mode }).map(|_| 0))
 }
 
 #[unsafe(no_mangle)]
@@ -263,15 +190,7 @@ pub(super) extern "C" fn glfs_rename(
 ) -> c_int {
     guard(|| {
         let to = path(to)?;
-        on_path(
-            fs,
-            from,
-            OpKind::Rename,
-            |volume, live, from, (now, verdict)| {
-                volume.rename(now, verdict, live.client, from, &to)
-            },
-        )?;
-        Ok(0)
+        on_path(fs, from, |from| Call::Rename { from, to }).map(|_| 0)
     })
 }
 
@@ -279,43 +198,6 @@ pub(super) extern "C" fn glfs_rename(
 pub(super) extern "C" fn glfs_link(fs: *mut Glfs, from: *const c_char, to: *const c_char) -> c_int {
     guard(|| {
         let to = path(to)?;
-        on_path(
-            fs,
-            from,
-            OpKind::Link,
-            |volume, live, from, (now, verdict)| volume.link(now, verdict, live.client, from, &to),
-        )?;
-        Ok(0)
+        on_path(fs, from, |from| Call::Link { from, to }).map(|_| 0)
     })
-}
-
-/// Not in this model yet: refused, because a lock that guards nothing is worse than none.
-#[unsafe(no_mangle)]
-pub(super) extern "C" fn glfs_posix_lock(
-    _fd: *mut GlfsFd,
-    _cmd: c_int,
-    _lock: *mut libc::flock,
-) -> c_int {
-    guard(|| Err(Errno::EOPNOTSUPP))
-}
-
-/// Not in this model yet, as [`glfs_posix_lock`].
-#[unsafe(no_mangle)]
-pub(super) extern "C" fn glfs_file_lock(
-    _fd: *mut GlfsFd,
-    _cmd: c_int,
-    _lock: *mut libc::flock,
-    _mode: c_int,
-) -> c_int {
-    guard(|| Err(Errno::EOPNOTSUPP))
-}
-
-/// Not in this model yet, as [`glfs_posix_lock`].
-#[unsafe(no_mangle)]
-pub(super) extern "C" fn glfs_fd_set_lkowner(
-    _fd: *mut GlfsFd,
-    _owner: *mut c_void,
-    _len: c_int,
-) -> c_int {
-    guard(|| Err(Errno::EOPNOTSUPP))
 }

@@ -4,40 +4,19 @@ use std::ffi::{c_char, c_int, c_void};
 
 use glfs_sys::types::{Glfs, GlfsFd};
 
-use crate::call::{Ino, OpKind, XattrMode};
+use crate::call::{Call, Place, Reply, XattrMode};
 use crate::errno::Errno;
-use crate::names::GFID;
-use crate::volume::Volume;
 
 use super::boundary::{bytes, bytes_mut, guard, path, text};
-use super::mount;
-use super::names::passed;
+use super::mount::{self, Live};
 
-fn by_path<T>(
-    fs: *mut Glfs,
-    name: *const c_char,
-    call: impl FnOnce(&mut Volume, Ino) -> Result<T, Errno>,
-) -> Result<T, Errno> {
-    let (live, name) = (mount::mount(fs)?.live()?, path(name)?);
-    live.shared
-        .perform(OpKind::Xattr, &name, |volume, _, verdict| {
-            passed(verdict)?;
-            let file = volume.find(&name)?;
-            call(volume, file)
-        })
+fn by_path(fs: *mut Glfs, name: *const c_char) -> Result<(Live, Place), Errno> {
+    Ok((mount::mount(fs)?.live()?, Place::Path(path(name)?)))
 }
 
-fn by_handle<T>(
-    fd: *mut GlfsFd,
-    call: impl FnOnce(&mut Volume, Ino) -> Result<T, Errno>,
-) -> Result<T, Errno> {
+fn by_handle(fd: *mut GlfsFd) -> Result<(Live, Place), Errno> {
     let file = mount::file(fd)?;
-    file.live
-        .shared
-        .perform(OpKind::Xattr, &file.path, |volume, _, verdict| {
-            passed(verdict)?;
-            call(volume, file.handle.file)
-        })
+    Ok((file.live.clone(), file.place()))
 }
 
 /// Copies an answer out; without a buffer, only its length.
@@ -51,20 +30,22 @@ fn deliver(answer: &[u8], into: *mut c_void, size: usize) -> Result<isize, Errno
     Ok(answer.len() as isize)
 }
 
-/// Which bricks answer for a file, as Gluster says it by path.
-const PATHINFO: &str = "trusted.glusterfs.pathinfo";
-
-fn get(volume: &Volume, file: Ino, name: &str) -> Result<Vec<u8>, Errno> {
-    if name == PATHINFO {
-        return Ok(volume.path_info(file).into_bytes());
+fn get(live: &Live, place: Place, name: String) -> Result<Vec<u8>, Errno> {
+    match live.call(Call::GetXattr { place, name })? {
+        Reply::Bytes(value) => Ok(value),
+        _ => Err(Errno::EIO),
     }
-    let held = volume.xattrs(file)?.get(name);
-    held.filter(|_| name != GFID).cloned().ok_or(Errno::ENODATA)
 }
 
-fn list(volume: &Volume, file: Ino) -> Result<Vec<u8>, Errno> {
-    let names = volume.xattrs(file)?.keys().filter(|name| *name != GFID);
-    Ok(names.flat_map(|name| name.bytes().chain([0])).collect())
+/// The names, each with its zero.
+fn list(live: &Live, place: Place) -> Result<Vec<u8>, Errno> {
+    match live.call(Call::ListXattrs { place })? {
+        Reply::Xattrs(names) => Ok(names
+            .iter()
+            .flat_map(|name| name.bytes().chain([0]))
+            .collect()),
+        _ => Err(Errno::EIO),
+    }
 }
 
 fn mode(flags: c_int) -> Result<XattrMode, Errno> {
@@ -84,17 +65,16 @@ macro_rules! attributes {
             $($arg: $type,)* name: *const c_char, into: *mut c_void, size: usize,
         ) -> isize {
             guard(|| {
-                let name = text(name)?;
-                let answer = $way($($arg,)* |volume, file| get(volume, file, &name))?;
-                deliver(&answer, into, size)
+                let (live, place) = $way($($arg),*)?;
+                deliver(&get(&live, place, text(name)?)?, into, size)
             })
         }
 
         #[unsafe(no_mangle)]
         pub(super) extern "C" fn $list($($arg: $type,)* into: *mut c_void, size: usize) -> isize {
             guard(|| {
-                let answer = $way($($arg,)* |volume, file| list(volume, file))?;
-                deliver(&answer, into, size)
+                let (live, place) = $way($($arg),*)?;
+                deliver(&list(&live, place)?, into, size)
             })
         }
 
@@ -103,8 +83,10 @@ macro_rules! attributes {
             $($arg: $type,)* name: *const c_char, value: *const c_void, size: usize, flags: c_int,
         ) -> c_int {
             guard(|| {
-                let (name, value, mode) = (text(name)?, bytes(value, size)?, mode(flags)?);
-                $way($($arg,)* |volume, file| volume.set_xattr(file, &name, value, mode))?;
+                let (live, place) = $way($($arg),*)?;
+                let (name, value) = (text(name)?, bytes(value, size)?.to_vec());
+                let mode = mode(flags)?;
+                live.call(Call::SetXattr { place, name, value, mode })?;
                 Ok(0)
             })
         }
@@ -112,8 +94,9 @@ macro_rules! attributes {
         #[unsafe(no_mangle)]
         pub(super) extern "C" fn $remove($($arg: $type,)* name: *const c_char) -> c_int {
             guard(|| {
+                let (live, place) = $way($($arg),*)?;
                 let name = text(name)?;
-                $way($($arg,)* |volume, file| volume.remove_xattr(file, &name))?;
+                live.call(Call::RemoveXattr { place, name })?;
                 Ok(0)
             })
         }

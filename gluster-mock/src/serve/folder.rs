@@ -11,50 +11,39 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, SeekFrom};
 
-use crate::call::{ClientId, Ino, Moment};
+use crate::call::{Answer, Call, ClientId, Ino, Moment, Reply, Submitted};
 use crate::errno::Errno;
 use crate::medium::{Entry, Medium, PAGE};
-use crate::plan::Verdict;
 use crate::settings::Settings;
 use crate::volume::Volume;
-
-/// The environment variable that names the cluster's folder.
-pub const ROOT_VARIABLE: &str = "GLUSTER_MOCK_DIR";
 
 /// How long a predecessor that is just dying may keep a volume.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
-/// The folder of a volume, seen from one volfile server.
-pub(super) fn find(server: &str, volume: &str) -> Result<PathBuf, Errno> {
-    let cluster = if server.starts_with('/') {
-        PathBuf::from(server)
-    } else {
-        PathBuf::from(std::env::var_os(ROOT_VARIABLE).ok_or(Errno::ENOTCONN)?)
-    };
+/// A volume's folder in a cluster's.
+pub(crate) fn find(cluster: &Path, volume: &str) -> Result<PathBuf, Errno> {
     if !cluster.is_dir() {
         return Err(Errno::ENOTCONN);
     }
     let folder = cluster.join(volume);
-    let named = !volume.is_empty() && !volume.contains('/') && volume != "..";
-    if named && folder.is_dir() {
+    if is_name(volume) && folder.is_dir() {
         Ok(folder)
     } else {
         Err(Errno::ENOENT)
     }
 }
 
+/// Whether a volume may be called so.
+pub(crate) fn is_name(volume: &str) -> bool {
+    let starts = volume.starts_with(|first: char| first.is_ascii_alphanumeric());
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    starts && volume.chars().all(fits)
+}
+
 /// Takes the volume for this process and opens the model on what is there.
-pub(super) fn open(folder: &Path) -> Result<(Volume, File), Errno> {
+pub(crate) fn open(folder: &Path) -> Result<(Volume, File), Errno> {
     let lock = lock(folder)?;
-    let text = match fs::read_to_string(folder.join("settings")) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(errno(&error)),
-    };
-    let mut settings = Settings::parse(&text).map_err(|error| {
-        complain(folder, "settings", &error);
-        Errno::EINVAL
-    })?;
+    let mut settings = settings(folder)?;
     // Every life of the volume has its own fates, all of them from the one seed.
     settings.seed = settings.seed.wrapping_add(count_life(folder)? << 32);
     let media = (0..settings.bricks).map(|brick| {
@@ -65,19 +54,49 @@ pub(super) fn open(folder: &Path) -> Result<(Volume, File), Errno> {
     Ok((volume, lock))
 }
 
-/// Changes a volume that no process has mounted, for whoever looks after it: as an administrator
-/// would through a mount. Nothing is lost after that, as after the last `glfs_fini`.
-pub fn at_rest<T>(
-    folder: &Path,
-    change: impl FnOnce(&mut Volume, ClientId) -> Result<T, Errno>,
-) -> Result<T, Errno> {
+/// What the volume in that folder is like.
+fn settings(folder: &Path) -> Result<Settings, Errno> {
+    let text = match fs::read_to_string(folder.join("settings")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(errno(&error)),
+    };
+    Settings::parse(&text).map_err(|error| {
+        complain(folder, "settings", &error);
+        Errno::EINVAL
+    })
+}
+
+/// One call on a volume that no process has mounted, for whoever looks after it: as an
+/// administrator would make it through a mount. Nothing is lost after that, as after the last
+/// `glfs_fini`.
+pub fn at_rest(folder: &Path, call: Call) -> Answer {
     let (mut volume, _lock) = open(folder)?;
-    let now = Moment::default();
-    let client = volume.attach(now, &Verdict::default())?;
-    let changed = change(&mut volume, client)?;
-    volume.detach(now, client)?;
+    let mut now = Moment::default();
+    let mut make = |volume: &mut Volume, client: ClientId, call: Call| -> Answer {
+        let ticket = match volume.submit(now, client, call) {
+            Submitted::Answered(answer) => return answer,
+            Submitted::Pending(ticket) => ticket,
+        };
+        loop {
+            // Nobody waits: the time is whatever the model wants it to be.
+            now = volume.next_due().ok_or(Errno::EIO)?;
+            volume.advance(now);
+            let mut answers = volume.answers().into_iter();
+            if let Some((_, answer)) = answers.find(|(answered, _)| *answered == ticket) {
+                return answer;
+            }
+        }
+    };
+    let options = Vec::new();
+    let init = make(&mut volume, ClientId(0), Call::Init { options })?;
+    let Reply::Client(client) = init else {
+        return Err(Errno::EIO);
+    };
+    let answer = make(&mut volume, client, call)?;
+    make(&mut volume, client, Call::Fini)?;
     volume.settle()?;
-    Ok(changed)
+    Ok(answer)
 }
 
 fn lock(folder: &Path) -> Result<File, Errno> {
@@ -113,12 +132,12 @@ fn count_life(folder: &Path) -> Result<u64, Errno> {
 
 /// Tells whoever set the fake up what is wrong with it: it has no other channel.
 #[allow(clippy::print_stderr)]
-pub(super) fn complain(folder: &Path, file: &str, message: &str) {
+pub(crate) fn complain(folder: &Path, file: &str, message: &str) {
     eprintln!("gluster-mock: {}: {message}", folder.join(file).display());
 }
 
 /// The number of a host's error, EIO where it has none.
-pub(super) fn errno(error: &io::Error) -> Errno {
+pub(crate) fn errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno)
 }
 
