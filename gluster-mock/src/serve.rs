@@ -12,11 +12,14 @@
 //! Caches live in the process that has the volume, a client's own or the server: `kill -9` of it is
 //! a power cut, of the server one of all bricks and clients.
 
+mod connection;
+mod control;
 pub(crate) mod folder;
 pub(crate) mod hosted;
-
+mod server;
 pub(crate) mod wire;
 
+pub use control::{ask, create, volumes};
 pub use folder::at_rest;
-
+pub use server::Server;
 pub use wire::{Ask, Order};
