@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Signal, getpid, kill_process};
 
 use crate::call::{Answer, Call, ClientId, Moment, Submitted, Ticket};
-use crate::command::Command;
+use crate::command::{Command, Stop};
 use crate::errno::Errno;
 use crate::plan::Plan;
 use crate::volume::Volume;
@@ -106,7 +106,12 @@ impl Hosted {
         let mut state = self.0.lock().map_err(|errno| errno.to_string())?;
         let now = self.0.look(&mut state);
         let told = state.volume.command(now, command);
-        let answered = state.turn(now);
+        let mut answered = state.turn(now);
+        if *command == Command::PowerCut(Stop::All) {
+            // Nobody is left who could be answered otherwise.
+            let pending = std::mem::take(&mut state.pending).into_values();
+            answered.extend(pending.map(|then| (then, Err(Errno::ENOTCONN))));
+        }
         self.0.release(state, now);
         deliver(answered);
         told
@@ -160,10 +165,11 @@ impl Shared {
 
     /// The time, and the plan of this time.
     fn look(&self, state: &mut State) -> Moment {
+        let now = Moment::default().after(self.start.elapsed());
         if let Some(plan) = state.plan.changed(&self.folder) {
-            state.volume.set_plan(plan);
+            state.volume.set_plan(now, plan);
         }
-        Moment::default().after(self.start.elapsed())
+        now
     }
 
     /// Lets others at it; the clock is told when it would sleep too long.
