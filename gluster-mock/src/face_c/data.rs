@@ -26,7 +26,7 @@ impl OpenFile {
             handle: self.handle()?,
             at,
             flags,
-            bytes,
+            bytes: bytes.into(),
             owner: lock::owner(),
         })
     }
