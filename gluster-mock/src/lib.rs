@@ -10,6 +10,8 @@ pub mod call;
 pub mod chance;
 mod client;
 pub mod command;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod errno;
 pub mod face_block;
 #[cfg(feature = "face-c")]

@@ -1,13 +1,14 @@
-//! `unsafe` has four addresses.
+//! `unsafe` has five addresses.
 
 use super::{Finding, Source, has_word};
 
 /// Where foreign code is called, or pretends to be.
-pub const PLACES: [&str; 4] = [
+pub const PLACES: [&str; 5] = [
     "crates/glfs-sys/",
     "crates/libiscsi-sys/",
     "target/src/gluster/",
     "gluster-mock/src/face_c/",
+    "gluster-mock/src/contract/client/",
 ];
 
 /// `unsafe`, or the permission for it, anywhere else.
