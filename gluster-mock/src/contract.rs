@@ -6,12 +6,19 @@
 //! (`fencing.md`); a case names its row. Where two versions differ, [`DIFFERENCES`] says so; rows
 //! that no case covers are in [`NOT_RUN`], with the reason.
 
+mod bricks;
 mod case;
 mod client;
 mod differences;
+mod durability;
 mod fake;
+mod fencing;
+mod fencing_faults;
 mod files;
+mod graph;
 mod ground;
+mod init;
+mod locks;
 mod names;
 mod not_run;
 mod real;
@@ -32,7 +39,20 @@ pub const VERSIONS: [&str; 2] = ["10.3", "11.1"];
 
 /// Every case, by theme.
 pub fn cases() -> Vec<Case> {
-    [files::CASES, names::CASES, shapes::CASES].concat()
+    let mut all = [
+        files::CASES,
+        names::CASES,
+        shapes::CASES,
+        durability::CASES,
+        bricks::CASES,
+        graph::CASES,
+        init::CASES,
+        fencing_faults::CASES,
+    ]
+    .concat();
+    all.extend(locks::CASES.concat());
+    all.extend(fencing::CASES.concat());
+    all
 }
 
 #[cfg(test)]

@@ -147,19 +147,29 @@ impl Mount {
         Ok(id)
     }
 
-    /// `glfs_get_volfile` with that much room: its answer, and the text.
-    pub(super) fn volfile(&self, room: usize) -> (isize, String) {
-        let mut space = vec![0_u8; room];
-        // SAFETY: the glfs_t lives; the library writes at most `room` bytes there.
+    /// What `glfs_get_volfile` answers without room: less than nothing by what it lacks.
+    pub(super) fn volfile_lacks(&self) -> isize {
+        // SAFETY: the glfs_t lives; without room nothing is written.
+        unsafe { (self.api.glfs_get_volfile)(self.raw.as_ptr(), ptr::null_mut(), 0) }
+    }
+
+    /// `glfs_get_volfile` with exactly the room it says it lacks. With more it reads as much of its
+    /// own memory, past the end of the text: that ended this process on 10.3 and on 11.1.
+    pub(super) fn volfile(&self) -> Answer<String> {
+        let mut text = vec![0_u8; self.volfile_lacks().unsigned_abs()];
+        // SAFETY: the glfs_t lives; the library writes at most `len` bytes there.
         let got = unsafe {
             (self.api.glfs_get_volfile)(
                 self.raw.as_ptr(),
-                space.as_mut_ptr().cast::<c_void>(),
-                space.len(),
+                text.as_mut_ptr().cast::<c_void>(),
+                text.len(),
             )
         };
-        let end = space.iter().position(|byte| *byte == 0).unwrap_or(room);
-        (got, String::from_utf8_lossy(&space[..end]).into_owned())
+        // Less than nothing again when it was told a longer one meanwhile.
+        counted("glfs_get_volfile", got)?;
+        let end = text.iter().position(|byte| *byte == 0);
+        text.truncate(end.unwrap_or(text.len()));
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     /// `glfs_statvfs` of the root.

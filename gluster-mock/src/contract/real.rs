@@ -20,6 +20,8 @@ use super::ground::{Ground, GroundError, Kind, SHARD_BYTES, Volume, Wish};
 const DATA: &str = "/data";
 /// Where glusterd listens.
 const PORT: u16 = 24007;
+/// Where glusterd leaves its process id.
+const PID_FILE: &str = "/var/run/glusterd.pid";
 /// From a command to what it is to bring about.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Between two looks.
@@ -87,7 +89,7 @@ impl Real {
 impl Daemon {
     fn start(&self) -> Result<(), GroundError> {
         if TcpStream::connect((self.host.as_str(), PORT)).is_err() {
-            run("glusterd", &[])?;
+            run("glusterd", &["-p", PID_FILE])?;
         }
         until("glusterd answers", || {
             self.gluster(&["volume", "list"])
@@ -97,7 +99,7 @@ impl Daemon {
     }
 
     fn signal(&self, signal: Signal) -> Result<(), GroundError> {
-        send(signal, "/var/run/glusterd.pid")
+        send(signal, PID_FILE)
     }
 
     /// `gluster` with these words; asked again while glusterd is busy with something of its own.

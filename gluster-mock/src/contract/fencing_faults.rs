@@ -1,0 +1,225 @@
+//! Enforced locks when bricks die, hang and come back, and when translators are exchanged.
+
+use std::thread;
+use std::time::Duration;
+
+use glfs_sys::types::{F_SETLK, GLFS_LK_MANDATORY, O_RDWR};
+
+use super::case::{
+    Case, Company, Stage, Verdict, equal, eventually, pattern, refused, same, timed, took, with,
+};
+use super::fencing::{Duel, ENFORCE, FORCED, is_fenced};
+use super::ground::Kind;
+use super::locks::whole;
+use crate::errno::Errno;
+
+/// For a client to find a brick again that came back, and for AFR to take its locks there.
+const RECONNECT: Duration = Duration::from_secs(4);
+const RETURN_LIMIT: Duration = Duration::from_secs(15);
+
+const fn case(
+    kind: Kind,
+    id: &'static str,
+    clause: &'static str,
+    body: fn(&Stage) -> Verdict,
+) -> Case {
+    Case {
+        id,
+        clause,
+        wish: with(kind, FORCED),
+        company: Company::Own,
+        body,
+    }
+}
+
+pub(super) const CASES: &[Case] = &[
+    case(
+        Kind::Replica3,
+        "fence.graph-switch.replica3",
+        "gfapi §3: an enforced lock moves over to the new translators",
+        graph_switch,
+    ),
+    case(
+        Kind::Plain,
+        "fence.graph-switch.plain",
+        "gfapi §3: an enforced lock moves over to the new translators",
+        graph_switch,
+    ),
+    case(
+        Kind::Replica3,
+        "fence.rolling",
+        "fencing §8: three bricks restarted one by one: AFR takes the lock again, the owner writes on",
+        |stage| {
+            let duel = Duel::begin(stage)?;
+            for brick in 0..3 {
+                stage.volume().kill_brick(brick)?;
+                equal("meanwhile", duel.old.pwrite(&[brick as u8; 4096], 0)?, 4096)?;
+                stage.volume().start_bricks()?;
+                thread::sleep(RECONNECT);
+                equal("after", duel.old.pwrite(&[brick as u8; 4096], 0)?, 4096)?;
+            }
+            is_fenced("new", &duel.new)
+        },
+    ),
+    case(
+        Kind::Replica3,
+        "fence.one-away",
+        "fencing §8: pre-empted while a brick is down; it returns: the old owner stays EBUSY",
+        |stage| {
+            let duel = Duel::begin(stage)?;
+            stage.volume().kill_brick(2)?;
+            duel.take_over()?;
+            refused("meanwhile", duel.old.pwrite(&[2; 4096], 0), Errno::EBUSY)?;
+            stage.volume().start_bricks()?;
+            thread::sleep(RECONNECT);
+            refused("after", duel.old.pwrite(&[3; 4096], 0), Errno::EBUSY)?;
+            equal("new", duel.new.pwrite(&pattern(4, 4096), 0)?, 4096)?;
+            same("new reads", &duel.new.pread(4096, 0)?, &pattern(4, 4096))
+        },
+    ),
+    case(
+        Kind::Replica3,
+        "fence.quorum-lost",
+        "fencing §8: the owner loses two of three: EBADF for good, also after their return; a new handle works",
+        |stage| {
+            let duel = Duel::begin(stage)?;
+            stage.volume().kill_brick(0)?;
+            stage.volume().kill_brick(1)?;
+            thread::sleep(Duration::from_secs(1));
+            refused(
+                "new, without a lock",
+                duel.new.pwrite(&[9; 512], 0),
+                Errno::ENOTCONN,
+            )?;
+            refused("write", duel.old.pwrite(&[2; 4096], 0), Errno::EBADF)?;
+            stage.volume().start_bricks()?;
+            thread::sleep(RECONNECT);
+            refused("write", duel.old.pwrite(&[2; 4096], 0), Errno::EBADF)?;
+            refused("read", duel.old.pread(4096, 0), Errno::EBADF)?;
+            let lock = duel.old.file_lock(F_SETLK, whole(), GLFS_LK_MANDATORY);
+            refused("lock", lock, Errno::EBADF)?;
+            let again = duel.old_mount.open(&duel.path, O_RDWR)?;
+            again.file_lock(F_SETLK, whole(), GLFS_LK_MANDATORY)?;
+            equal("a new handle", again.pwrite(&pattern(3, 4096), 0)?, 4096)?;
+            duel.take_over()?;
+            equal("new", duel.new.pwrite(&pattern(4, 4096), 0)?, 4096)
+        },
+    ),
+    case(
+        Kind::Replica3,
+        "fence.quorum-lost-unlocked",
+        "fencing §8 (H3): after the bricks' return a new handle writes before it has locked: accepted",
+        |stage| {
+            let duel = Duel::begin(stage)?;
+            stage.volume().kill_brick(0)?;
+            stage.volume().kill_brick(1)?;
+            thread::sleep(Duration::from_secs(1));
+            stage.volume().start_bricks()?;
+            thread::sleep(RECONNECT);
+            let again = duel.old_mount.open(&duel.path, O_RDWR)?;
+            equal("before a lock", again.pwrite(&pattern(3, 4096), 0)?, 4096)
+        },
+    ),
+    case(
+        Kind::Replica3,
+        "fence.all-restarted.replica3",
+        "fencing §8 (H3): all bricks restarted: the fenced owner's write is EBUSY and landed all the same",
+        |stage| {
+            let duel = Duel::begin(stage)?;
+            duel.take_over()?;
+            refused(
+                "before",
+                duel.old.pwrite(&pattern(2, 4096), 0),
+                Errno::EBUSY,
+            )?;
+            restart_all(stage, 3)?;
+            refused("after", duel.old.pwrite(&pattern(3, 4096), 0), Errno::EBUSY)?;
+            let landed = |brick| -> Result<bool, _> {
+                let held = stage.volume().brick_file(brick, &duel.path)?;
+                Ok::<bool, super::case::Fault>(held[..4096] == pattern(3, 4096)[..])
+            };
+            let landed = [landed(0)?, landed(1)?, landed(2)?];
+            equal("on some brick", landed.contains(&true), true)
+        },
+    ),
+    case(
+        Kind::Plain,
+        "fence.all-restarted.plain",
+        "fencing §8: the one brick restarted: the fenced owner's write is EBUSY and nothing landed",
+        |stage| {
+            let duel = Duel::begin(stage)?;
+            duel.take_over()?;
+            restart_all(stage, 1)?;
+            refused("old", duel.old.pwrite(&pattern(3, 4096), 0), Errno::EBUSY)?;
+            let held = stage.volume().brick_file(0, &duel.path)?;
+            same("the brick", &held[..4096], &pattern(1, 4096))?;
+            duel.take_over()?;
+            equal("new", duel.new.pwrite(&pattern(4, 4096), 0)?, 4096)
+        },
+    ),
+    case(
+        Kind::Replica3,
+        "fence.relock-repairs",
+        "fencing §8 (H3): a lock call after the restart makes the bricks enforce again",
+        |stage| {
+            let duel = Duel::begin(stage)?;
+            duel.take_over()?;
+            restart_all(stage, 3)?;
+            duel.take_over()?;
+            is_fenced("old", &duel.old)?;
+            for brick in 0..3 {
+                let held = stage.volume().brick_file(brick, &duel.path)?;
+                same("the brick", &held[..4096], &pattern(1, 4096))?;
+            }
+            equal("new", duel.new.pwrite(&pattern(4, 4096), 0)?, 4096)
+        },
+    ),
+    case(
+        Kind::Replica3,
+        "fence.attribute-stays",
+        "gfapi §4: the attribute is on the bricks' disks and is there after their restart",
+        |stage| {
+            let duel = Duel::begin(stage)?;
+            restart_all(stage, 3)?;
+            eventually(RETURN_LIMIT, || duel.new.getxattr(ENFORCE, 64))?;
+            Ok(())
+        },
+    ),
+    case(
+        Kind::Replica3,
+        "fence.one-hung",
+        "fencing §11: taken over while one brick is silent: the lock waits for ping-timeout, then holds",
+        |stage| {
+            let duel = Duel::begin(stage)?;
+            thread::sleep(Duration::from_millis(1500));
+            stage.volume().hang_brick(1)?;
+            let (locked, time) = timed(|| duel.take_over());
+            locked?;
+            took("the lock", time, 2_000..13_000)?;
+            refused("old", duel.old.pwrite(&[2; 4096], 0), Errno::EBUSY)?;
+            equal("new", duel.new.pwrite(&[3; 4096], 0)?, 4096)
+        },
+    ),
+];
+
+fn graph_switch(stage: &Stage) -> Verdict {
+    let duel = Duel::begin(stage)?;
+    stage.volume().set("performance.io-cache", "on")?;
+    thread::sleep(RECONNECT);
+    equal("the owner", duel.old.pwrite(&pattern(2, 4096), 0)?, 4096)?;
+    is_fenced("new", &duel.new)?;
+    duel.take_over()?;
+    refused("old", duel.old.pwrite(&[3; 4096], 0), Errno::EBUSY)?;
+    equal("new", duel.new.pwrite(&[4; 4096], 0)?, 4096)
+}
+
+/// All bricks die together and come back.
+fn restart_all(stage: &Stage, bricks: usize) -> Verdict {
+    for brick in 0..bricks {
+        stage.volume().kill_brick(brick)?;
+    }
+    thread::sleep(Duration::from_secs(1));
+    stage.volume().start_bricks()?;
+    thread::sleep(RECONNECT);
+    Ok(())
+}
