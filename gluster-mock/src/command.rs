@@ -57,6 +57,8 @@ pub enum Command {
     Thaw(u32),
     /// `clear-locks PATH`: the inode locks that were granted on a file.
     ClearLocks(String),
+    /// `settle`: time passes, and the bricks' kernels write back what they hold.
+    Settle,
     /// `status`: one line for each brick, client and call in flight.
     Status,
     /// `plan TEXT`: other faults from now on (rules separated by `;`).
@@ -110,6 +112,7 @@ impl Command {
             ["client", "off", n] => n.parse().ok().map(|n| Self::Still(n, Stillness::HostOff)),
             ["client", "thaw", n] => n.parse().ok().map(Self::Thaw),
             ["clear-locks", path] => Some(Self::ClearLocks(path.to_owned())),
+            ["settle"] => Some(Self::Settle),
             ["status"] => Some(Self::Status),
             ["marks"] => Some(Self::Marks),
             ["plan", ..] => {
@@ -135,6 +138,7 @@ power-cut [brick N | client N]
 client freeze|off|thaw N
 clear-locks PATH
 plan RULE; RULE…
+settle
 status
 marks";
 

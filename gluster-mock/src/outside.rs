@@ -50,6 +50,7 @@ impl Volume {
             Command::Still(client, how) => self.stand_still(now, ClientId(*client), *how),
             Command::Thaw(client) => self.thaw(now, ClientId(*client)),
             Command::ClearLocks(path) => self.clear_locks(now, path).map_err(told)?,
+            Command::Settle => self.settle().map_err(told)?,
             Command::Plan(text) => self.set_plan(now, Plan::parse(text)?),
             Command::Status | Command::Marks => {}
         }

@@ -21,5 +21,5 @@ pub(crate) mod wire;
 
 pub use control::{ask, create, volumes};
 pub use folder::at_rest;
-pub use server::Server;
+pub use server::{Daemon, Server};
 pub use wire::{Ask, Order};

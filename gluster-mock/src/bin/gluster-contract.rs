@@ -108,7 +108,10 @@ fn ground(name: &str) -> Result<Arc<dyn Ground>, String> {
             Ok(real) => Ok(Arc::new(real)),
             Err(why) => Err(format!("no Gluster here: {why:?}")),
         },
-        Some(("fake", folder)) => Ok(Arc::new(Fake::new(folder.as_ref()))),
+        Some(("fake", folder)) => match Fake::new(folder.as_ref()) {
+            Ok(fake) => Ok(Arc::new(fake)),
+            Err(why) => Err(format!("no fake here: {why:?}")),
+        },
         _ => Err(format!("no such ground: {name:?}")),
     }
 }

@@ -1,29 +1,35 @@
-//! The fake as one shared object over a folder. It has no bricks of its own to kill, no locks and
-//! no graph: cases about those are not passed on it.
+//! The fake as a ground: its own server of a folder of volumes, in this process; clients come to it
+//! through the shared object like anybody else.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::ground::{Ground, GroundError, Kind, SHARD_BYTES, Volume, Wish};
+use crate::serve::{Ask, Daemon, Order, Server, ask, create};
 
 /// The version whose words the cases take for right on the fake.
 const IMITATED: &str = "10.3";
 
-/// A folder of volumes.
+/// A cluster that is served as long as this lives.
 pub struct Fake {
     folder: PathBuf,
     made: AtomicUsize,
+    server: Server,
 }
 
 impl Fake {
     /// Volumes are made in that folder.
-    pub fn new(folder: &Path) -> Self {
-        Self {
+    pub fn new(folder: &Path) -> Result<Self, GroundError> {
+        let failed = |why| GroundError::Failed(format!("{}: {why}", folder.display()));
+        let server = Server::listen(folder).map_err(failed)?;
+        server.start().map_err(failed)?;
+        Ok(Self {
             folder: folder.to_owned(),
             made: AtomicUsize::new(0),
-        }
+            server,
+        })
     }
 }
 
@@ -33,63 +39,82 @@ impl Ground for Fake {
     }
 
     fn volume(&self, wish: &Wish) -> Result<Box<dyn Volume>, GroundError> {
-        let mut settings = String::new();
-        let replica = match wish.kind {
-            Kind::Plain => 1,
-            Kind::Replica3 | Kind::Sharded => 3,
-            Kind::Arbiter => return Err(GroundError::NotYet("arbiter volumes")),
-            Kind::Disperse => return Err(GroundError::NotYet("disperse volumes")),
-        };
-        let mut set = |key: &str, value: &str| {
-            let _ = writeln!(settings, "{key} = {value}");
-        };
-        set("replica", &replica.to_string());
-        set("write-behind", "off");
-        set("ping-timeout", "5");
-        if wish.kind == Kind::Sharded {
-            set("shard", &SHARD_BYTES.to_string());
+        let mut settings = vec!["write-behind=off".to_owned(), "ping-timeout=5".to_owned()];
+        let mut set = |key: &str, value: &str| settings.push(format!("{key}={value}"));
+        match wish.kind {
+            Kind::Plain | Kind::Replica3 => {}
+            Kind::Sharded => set("shard", &SHARD_BYTES.to_string()),
+            Kind::Arbiter => set("type", "arbiter"),
+            Kind::Disperse => set("type", "disperse"),
         }
+        set("bricks", &wish.kind.bricks().to_string());
         if let Some(bytes) = wish.room {
             set("capacity", &bytes.to_string());
         }
         for (key, value) in wish.options {
             match *key {
                 "performance.write-behind" => set("write-behind", value),
+                "network.ping-timeout" => set("ping-timeout", value),
+                "network.frame-timeout" => set("frame-timeout", value),
+                "locks.mandatory-locking" => set("mandatory-locking", value),
+                "features.enforce-mandatory-lock" => set("enforce-mandatory-lock", value),
+                "cluster.post-op-delay-secs" => set("post-op-delay", &format!("{value}s")),
                 _ => return Err(GroundError::NotYet(key)),
             }
         }
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let name = format!("c{number}");
-        let place = self.folder.join(&name);
-        let failed = |why| GroundError::Failed(format!("{}: {why}", place.display()));
-        fs::create_dir_all(&place).map_err(failed)?;
-        fs::write(place.join("settings"), settings).map_err(failed)?;
+        create(&self.folder, &name, &settings).map_err(GroundError::Failed)?;
         Ok(Box::new(FakeVolume {
             cluster: self.folder.to_string_lossy().into_owned(),
             name,
+            bricks: wish.kind.bricks(),
+            room: wish.room,
+            io_cache: Mutex::new(false),
         }))
     }
 
     fn kill_server(&self) -> Result<(), GroundError> {
-        Err(GroundError::NotYet("a glusterd"))
+        self.server.set_daemon(Daemon::Dead);
+        Ok(())
     }
 
     fn start_server(&self) -> Result<(), GroundError> {
-        Err(GroundError::NotYet("a glusterd"))
+        self.server.set_daemon(Daemon::Up);
+        Ok(())
     }
 
     fn hang_server(&self) -> Result<(), GroundError> {
-        Err(GroundError::NotYet("a glusterd"))
+        self.server.set_daemon(Daemon::Hung);
+        Ok(())
     }
 
     fn resume_server(&self) -> Result<(), GroundError> {
-        Err(GroundError::NotYet("a glusterd"))
+        self.start_server()
     }
 }
 
 struct FakeVolume {
     cluster: String,
     name: String,
+    bricks: usize,
+    room: Option<u64>,
+    /// Whether the option is on: only a change is a new graph.
+    io_cache: Mutex<bool>,
+}
+
+impl FakeVolume {
+    fn order(&self, ask_for: Ask) -> Result<String, GroundError> {
+        let order = Order {
+            volume: self.name.clone(),
+            ask: ask_for,
+        };
+        ask(Path::new(&self.cluster), order).map_err(GroundError::Failed)
+    }
+
+    fn command(&self, line: &str) -> Result<(), GroundError> {
+        self.order(Ask::Command(line.to_owned())).map(drop)
+    }
 }
 
 impl Volume for FakeVolume {
@@ -101,32 +126,57 @@ impl Volume for FakeVolume {
         &self.name
     }
 
-    fn kill_brick(&self, _: usize) -> Result<(), GroundError> {
-        Err(GroundError::NotYet("the death of a brick"))
+    fn kill_brick(&self, brick: usize) -> Result<(), GroundError> {
+        self.command(&format!("brick kill {brick}"))
     }
 
     fn start_bricks(&self) -> Result<(), GroundError> {
-        Err(GroundError::NotYet("the return of a brick"))
+        self.order(Ask::Start).map(drop)
     }
 
-    fn hang_brick(&self, _: usize) -> Result<(), GroundError> {
-        Err(GroundError::NotYet("a brick that hangs"))
+    fn hang_brick(&self, brick: usize) -> Result<(), GroundError> {
+        self.command(&format!("brick hang {brick}"))
     }
 
-    fn resume_brick(&self, _: usize) -> Result<(), GroundError> {
-        Err(GroundError::NotYet("a brick that hangs"))
+    fn resume_brick(&self, brick: usize) -> Result<(), GroundError> {
+        self.command(&format!("brick resume {brick}"))
     }
 
-    fn set(&self, _: &str, _: &str) -> Result<(), GroundError> {
-        Err(GroundError::NotYet("a change of options while in use"))
+    fn set(&self, key: &str, value: &str) -> Result<(), GroundError> {
+        match key {
+            // A translator more or less: another graph.
+            "performance.io-cache" | "performance.quick-read" | "performance.read-ahead" => {
+                let mut on = self
+                    .io_cache
+                    .lock()
+                    .map_err(|why| GroundError::Failed(why.to_string()))?;
+                let wanted = value == "on";
+                match std::mem::replace(&mut *on, wanted) == wanted {
+                    true => Ok(()),
+                    false => self.command("graph-switch"),
+                }
+            }
+            // A number inside a translator: the graph stays.
+            "performance.write-behind-window-size" => Ok(()),
+            "storage.reserve" if self.room.is_some() => {
+                (0..self.bricks).try_for_each(|brick| self.command(&format!("fill {brick}")))
+            }
+            _ => Err(GroundError::NotYet("a change of this option while in use")),
+        }
     }
 
     fn stop(&self) -> Result<(), GroundError> {
-        Err(GroundError::NotYet("a stop of the volume"))
+        self.order(Ask::Stop).map(drop)
     }
 
-    fn brick_file(&self, _: usize, _: &str) -> Result<Vec<u8>, GroundError> {
-        Err(GroundError::NotYet("a look at what a brick has cached"))
+    fn brick_file(&self, brick: usize, path: &str) -> Result<Vec<u8>, GroundError> {
+        // A brick's file is read through its kernel's cache; here that is written back before.
+        self.command("settle")?;
+        let place = Path::new(&self.cluster).join(&self.name).join("bricks");
+        let place = place
+            .join(brick.to_string())
+            .join(path.trim_start_matches('/'));
+        fs::read(&place).map_err(|why| GroundError::Failed(format!("{}: {why}", place.display())))
     }
 
     fn discard(&self) {}

@@ -120,6 +120,7 @@ impl Session {
         id: u64,
         options: Vec<[String; 3]>,
     ) -> Result<(), Errno> {
+        cluster.ask_daemon()?;
         let served = cluster.volume(&self.volume)?;
         if served.is_stopped() {
             return Err(Errno::ENOTCONN);

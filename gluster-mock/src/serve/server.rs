@@ -8,7 +8,7 @@ use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -34,9 +34,24 @@ pub struct Server {
     _lock: File,
 }
 
+/// How the daemon is that hands out volume descriptions: glusterd. Clients that have theirs do not
+/// need it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Daemon {
+    /// It answers.
+    #[default]
+    Up,
+    /// Nobody listens: `glfs_init` fails (ENOTCONN).
+    Dead,
+    /// It takes connections and says nothing: `glfs_init` waits.
+    Hung,
+}
+
 /// What it serves.
 pub(super) struct Cluster {
     folder: PathBuf,
+    daemon: Mutex<Daemon>,
+    daemon_changed: Condvar,
     open: Mutex<BTreeMap<String, Arc<Served>>>,
 }
 
@@ -67,6 +82,8 @@ impl Server {
         Ok(Self {
             cluster: Arc::new(Cluster {
                 folder: cluster.to_owned(),
+                daemon: Mutex::default(),
+                daemon_changed: Condvar::new(),
                 open: Mutex::default(),
             }),
             listener: UnixListener::bind(socket)?,
@@ -93,6 +110,11 @@ impl Server {
         thread.spawn(accept).map(drop)
     }
 
+    /// What becomes of the daemon.
+    pub fn set_daemon(&self, daemon: Daemon) {
+        self.cluster.set_daemon(daemon);
+    }
+
     /// The end in order: nobody gets in, and everything the bricks have is durable.
     pub fn stop(self) -> Result<(), Errno> {
         // Gone already is as good.
@@ -115,6 +137,22 @@ impl Cluster {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn set_daemon(&self, daemon: Daemon) {
+        *self.daemon.lock().unwrap_or_else(PoisonError::into_inner) = daemon;
+        self.daemon_changed.notify_all();
+    }
+
+    /// A client asks for its volume's description; a daemon that hangs keeps it waiting.
+    pub(super) fn ask_daemon(&self) -> Result<(), Errno> {
+        let daemon = self.daemon.lock().unwrap_or_else(PoisonError::into_inner);
+        let hangs = |daemon: &mut Daemon| *daemon == Daemon::Hung;
+        let daemon = self.daemon_changed.wait_while(daemon, hangs);
+        match *daemon.unwrap_or_else(PoisonError::into_inner) {
+            Daemon::Dead => Err(Errno::ENOTCONN),
+            Daemon::Up | Daemon::Hung => Ok(()),
+        }
+    }
+
     /// The volume of that name, opened if need be.
     pub(super) fn volume(&self, name: &str) -> Result<Arc<Served>, Errno> {
         let mut open = self.open();
@@ -132,6 +170,10 @@ impl Cluster {
 
     /// Does what is ordered.
     pub(super) fn obey(&self, order: &Order) -> Told {
+        if let Ask::Daemon(daemon) = order.ask {
+            self.set_daemon(daemon);
+            return Ok(String::new());
+        }
         let served = self.volume(&order.volume);
         let served = served.map_err(|errno| match errno {
             Errno::ENOENT => format!("there is no volume {}", order.volume),
@@ -148,6 +190,7 @@ impl Cluster {
                 served.stopped.store(false, Ordering::SeqCst);
                 Ok(told)
             }
+            Ask::Daemon(_) => Ok(String::new()),
             Ask::IsStarted => Ok(match served.is_stopped() {
                 true => "stopped".to_owned(),
                 false => "started".to_owned(),

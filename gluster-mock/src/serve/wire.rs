@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::server::Daemon;
 use crate::call::{Answer, Call};
 
 /// The server's socket in the cluster's folder.
@@ -91,6 +92,8 @@ pub enum Ask {
     Start,
     /// Whether it is started.
     IsStarted,
+    /// What becomes of glusterd; the volume's name does not count.
+    Daemon(Daemon),
 }
 
 /// What an order earns: words for people.
