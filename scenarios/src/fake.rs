@@ -1,12 +1,14 @@
 //! A volume of the fake Gluster, for programs that load libgfapi: a folder, the shared object, and
 //! the environment that makes one find the other. Knows nothing of who uses it.
 //!
-//! One process has the volume at a time. `kill -9` of that process is a power cut: of what was not
-//! synced, a seeded part is lost or torn.
+//! One process has the volume at a time, unless there is a [`FakeServer`]. `kill -9` of the process
+//! that has it is a power cut: of what was not synced, a seeded part is lost or torn.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::binaries;
 use crate::dut::DutError;
+use crate::process::Process;
 
 /// The variable in which the fake looks for its clusters (`gluster-mock`'s README).
 const CLUSTER_VARIABLE: &str = "GLUSTER_MOCK_DIR";
@@ -93,6 +96,23 @@ impl FakeVolume {
         self.path().join(format!("bricks/{brick}")).join(image)
     }
 
+    /// Serves the volume: whoever mounts it from now on shares it with others. Builds the server on
+    /// the first call.
+    pub fn serve(&self) -> Result<FakeServer, DutError> {
+        let program = binaries::built("gluster-mock", "gluster-mock")?;
+        let command = vec![program.into(), "--cluster".into(), self.cluster().into()];
+        let mut serve = command_of(&command);
+        serve.arg("serve");
+        let log = self.folder.path().join("server.log");
+        let (process, _) = Process::start("gluster-mock", serve, &log)?;
+        let socket = self.cluster().join("socket");
+        process.await_ready(|| UnixStream::connect(&socket).map_err(|why| why.to_string()))?;
+        Ok(FakeServer {
+            command,
+            _process: process,
+        })
+    }
+
     fn cluster(&self) -> PathBuf {
         self.folder.path().join("cluster")
     }
@@ -100,4 +120,33 @@ impl FakeVolume {
     fn library(&self) -> PathBuf {
         self.folder.path().join("lib")
     }
+}
+
+/// The server of a fake cluster. Dropped, it is killed: a power cut of all bricks.
+#[derive(Debug)]
+pub struct FakeServer {
+    /// The program, and the cluster.
+    command: Vec<OsString>,
+    _process: Process,
+}
+
+impl FakeServer {
+    /// What the command line answers to these words (`gluster-mock --help`); the failure is its own.
+    pub fn order(&self, words: &str) -> Result<String, String> {
+        let output = command_of(&self.command)
+            .args(words.split_whitespace())
+            .output();
+        let output = output.map_err(|why| why.to_string())?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match output.status.success() {
+            true => Ok(text(&output.stdout)),
+            false => Err(text(&output.stderr)),
+        }
+    }
+}
+
+fn command_of(words: &[OsString]) -> Command {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    command
 }

@@ -8,6 +8,7 @@ mod faults;
 mod identity;
 mod images;
 mod refusals;
+mod shared;
 mod stage;
 
 use std::env;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
             trials.extend(faults::trials());
             trials.extend(refusals::of_the_fake());
             trials.extend(doctor::trials());
+            trials.extend(shared::trials());
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
