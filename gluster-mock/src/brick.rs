@@ -379,13 +379,6 @@ impl Brick {
         at.max(page * PAGE_BYTES).min(cached.size)
     }
 
-    /// Takes over how long a file is from a brick that has it right, as an arbiter does.
-    pub(crate) fn take_shape(&mut self, file: Ino, good: &Brick) -> Result<(), Errno> {
-        self.set_len(file, good.size(file))?;
-        self.stale.remove(&file);
-        Ok(())
-    }
-
     /// Takes over a file from a brick that has it right.
     pub(crate) fn heal(
         &mut self,

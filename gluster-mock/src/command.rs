@@ -57,6 +57,10 @@ pub enum Command {
     Thaw(u32),
     /// `clear-locks PATH`: the inode locks that were granted on a file.
     ClearLocks(String),
+    /// `set OPTION VALUE` (`gluster volume set`): a translator more or less is a new graph, another
+    /// value is not. Known are `performance.io-cache`, `performance.quick-read`,
+    /// `performance.read-ahead` (on, off) and `performance.write-behind-window-size`.
+    Set(String, String),
     /// `settle`: time passes, and the bricks' kernels write back what they hold.
     Settle,
     /// `status`: one line for each brick, client and call in flight.
@@ -112,6 +116,7 @@ impl Command {
             ["client", "off", n] => n.parse().ok().map(|n| Self::Still(n, Stillness::HostOff)),
             ["client", "thaw", n] => n.parse().ok().map(Self::Thaw),
             ["clear-locks", path] => Some(Self::ClearLocks(path.to_owned())),
+            ["set", option, value] => Some(Self::Set(option.to_owned(), value.to_owned())),
             ["settle"] => Some(Self::Settle),
             ["status"] => Some(Self::Status),
             ["marks"] => Some(Self::Marks),
@@ -138,6 +143,7 @@ power-cut [brick N | client N]
 client freeze|off|thaw N
 clear-locks PATH
 plan RULE; RULE…
+set OPTION VALUE
 settle
 status
 marks";

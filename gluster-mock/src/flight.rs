@@ -107,6 +107,8 @@ pub(crate) enum Due {
     Ping(ClientId, usize),
     Frame(Ticket, usize),
     Reconnect(ClientId, usize),
+    /// A handle lost its lock on a quorum of bricks.
+    Unlocked(u64),
     Heal(usize),
     /// A call that has ended is told.
     Tell(Ticket),
@@ -234,6 +236,7 @@ impl Volume {
             Due::Ping(client, brick) => self.check_ping(now, client, brick),
             Due::Frame(ticket, brick) => self.time_out(now, ticket, brick),
             Due::Reconnect(client, brick) => self.reconnect(now, client, brick),
+            Due::Unlocked(handle) => self.give_up_lock(handle),
             Due::Heal(brick) => self.heal(brick),
             Due::Tell(ticket) => self.touch(now, ticket),
             Due::Dropped(client) => self.drop_silent(now, client),
@@ -404,6 +407,9 @@ impl Volume {
             | Call::Zerofill { .. }
             | Call::Fallocate { .. }
             | Call::Seek { .. } => self.pass_on(client, handle.file),
+            Call::Read { at, len, .. } => {
+                self.read_behind(client, handle.file, *at..*at + *len as u64)?;
+            }
             _ => {}
         }
         if let Call::Sync { .. } = &*call {
@@ -413,6 +419,9 @@ impl Volume {
                 return Err(errno);
             }
         }
+        self.mind_shards(handle.file, &call)?;
+        let placed = self.settings.kind.placement(self.bricks.len(), handle.file);
+        self.check_reach(client, handle, placed, &call)?;
         Ok(None)
     }
 
@@ -749,7 +758,12 @@ impl Volume {
                 }
                 Err(refused.unwrap_or(Errno::ENOTCONN))
             }
-            (_, false) => {
+            (call, false) => {
+                if let Call::Truncate { size, .. } = call
+                    && self.settings.shard > 0
+                {
+                    self.lose_shards(flight.file, *size);
+                }
                 self.leave_partial(flight, done, placed, refused);
                 Err(refused.unwrap_or(Errno::ENOTCONN))
             }

@@ -1,5 +1,7 @@
 //! What calls do to a brick, and what a client sees to before they get there.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::brick::{Brick, Desk};
@@ -9,7 +11,7 @@ use crate::call::{
 };
 use crate::errno::Errno;
 use crate::flight::Flight;
-use crate::kind::Set;
+use crate::kind::{Kind, Set};
 use crate::locks::{Checked, Claim};
 use crate::marks::Mark;
 use crate::trace::Event;
@@ -91,7 +93,7 @@ impl Volume {
         }
     }
 
-    fn check_shape(&self, handle: Handle, range: &std::ops::Range<u64>) -> Result<(), Errno> {
+    fn check_shape(&self, handle: Handle, range: &Range<u64>) -> Result<(), Errno> {
         check_writable(handle)?;
         match range.start < range.end {
             true => Ok(()),
@@ -188,7 +190,7 @@ impl Volume {
         file: Ino,
         lock: &LockCall,
     ) -> Checked {
-        if self.settings.kind == crate::kind::Kind::Arbiter && lock.mandatory {
+        if self.settings.kind == Kind::Arbiter && lock.mandatory {
             // The real client reads a null pointer here (fencing.md §2).
             self.marks.hit(Mark::ArbiterLock);
             return Checked::Refused(Errno::EOPNOTSUPP);
@@ -202,6 +204,12 @@ impl Volume {
         match lock.verb {
             LockVerb::Get => Checked::Go,
             _ if free => Checked::Go,
+            // The locks translator takes an enforced lock for one that may be pushed aside, and finds
+            // that it may not (fencing.md §3).
+            LockVerb::Set if self.settings.enforce && !self.settings.mandatory.is_on() => {
+                self.marks.hit(Mark::LockWaited);
+                Checked::Wait
+            }
             LockVerb::Set => {
                 self.marks.hit(Mark::LockConflict);
                 Checked::Refused(Errno::EAGAIN)
@@ -253,13 +261,20 @@ impl Volume {
                 }
                 return Ok(Reply::Count(found));
             }
-            Call::Write { at, bytes, .. } if has_bytes => {
+            // An arbiter has names and no bytes.
+            Call::Write { .. }
+            | Call::Truncate { .. }
+            | Call::Discard { .. }
+            | Call::Zerofill { .. }
+            | Call::Fallocate { .. }
+                if !has_bytes => {}
+            Call::Write { bytes, .. } if bytes.is_empty() => {}
+            Call::Write { at, bytes, .. } => {
                 holder.write(file, *at, bytes, &mut desk)?;
                 if durable && (shard == 0 || *at < shard) {
                     holder.sync_data(file, &mut desk)?;
                 }
             }
-            Call::Write { at, bytes, .. } => holder.grow(file, at + bytes.len() as u64)?,
             Call::Sync { kind, .. } => sync(holder, file, *kind, &mut desk)?,
             Call::Truncate { size, .. } => holder.set_len(file, *size)?,
             Call::Discard { range, .. } => {
@@ -271,17 +286,13 @@ impl Volume {
                 holder.zero(file, range.start..end, true, &mut desk)?;
             }
             Call::Zerofill { range, .. } => {
-                if has_bytes {
-                    holder.zero(file, range.clone(), false, &mut desk)?;
-                }
+                holder.zero(file, range.clone(), false, &mut desk)?;
                 holder.grow(file, range.end)?;
             }
             Call::Fallocate {
                 range, keep_size, ..
             } => {
-                if has_bytes {
-                    holder.allocate(file, range.clone(), &mut desk)?;
-                }
+                holder.allocate(file, range.clone(), &mut desk)?;
                 if !keep_size {
                     holder.grow(file, range.end)?;
                 }
@@ -428,6 +439,79 @@ impl Volume {
         behind.writes.push((at, bytes.clone()));
         if behind.bytes > window {
             self.pass_on(client, file);
+        }
+    }
+
+    /// A read of what is cached has it passed on first, and fails as that failed.
+    pub(crate) fn read_behind(
+        &mut self,
+        client: ClientId,
+        file: Ino,
+        range: Range<u64>,
+    ) -> Result<(), Errno> {
+        let holder = self.clients.get(&client).ok_or(Errno::EBADF)?;
+        let overlaps =
+            |(at, bytes): &(u64, Bytes)| *at < range.end && range.start < at + bytes.len() as u64;
+        if !holder.cached(file).iter().any(overlaps) {
+            return Ok(());
+        }
+        self.pass_on(client, file);
+        let holder = self.clients.get_mut(&client).ok_or(Errno::EBADF)?;
+        holder.behind(file).error.map_or(Ok(()), Err)
+    }
+
+    /// Reading a shard that is gone is ENOENT; writing makes it anew.
+    pub(crate) fn mind_shards(&mut self, file: Ino, call: &Call) -> Result<(), Errno> {
+        let Some(gone) = self.nodes.get(&file).and_then(|node| node.shards_gone) else {
+            return Ok(());
+        };
+        match call {
+            Call::Read { at, len, .. } if at + *len as u64 > gone => Err(Errno::ENOENT),
+            Call::Write { at, bytes, .. } if at + bytes.len() as u64 > gone => {
+                if let Some(node) = self.nodes.get_mut(&file) {
+                    node.shards_gone = None;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A refused truncate of a sharded file has removed the shards behind it before it asked the
+    /// first one (gfapi.md §4).
+    pub(crate) fn lose_shards(&mut self, file: Ino, size: u64) {
+        let first = (size / self.settings.shard + 1) * self.settings.shard;
+        if let Some(node) = self.nodes.get_mut(&file) {
+            node.shards_gone = Some(first);
+        }
+    }
+
+    /// What a handle says when bricks are away, where that is not what AFR says (gfapi.md §3): on a
+    /// plain volume it has to be opened again, on a dispersed one it no longer syncs.
+    pub(crate) fn check_reach(
+        &mut self,
+        client: ClientId,
+        handle: Handle,
+        placed: Set,
+        call: &Call,
+    ) -> Result<(), Errno> {
+        let (kind, bricks) = (self.settings.kind, self.bricks.len());
+        if kind.is_replicated(bricks) || self.opens.get(&handle.id).is_none() {
+            return Ok(());
+        }
+        let connected = self.clients.get(&client).ok_or(Errno::EBADF)?.connected();
+        let away = !kind.suffices(bricks, connected, placed);
+        let syncs = matches!(call, Call::Sync { .. });
+        let moves = matches!(call, Call::Read { .. } | Call::Write { .. });
+        let lost = self.opens.get(&handle.id).is_some_and(|o| o.unreachable);
+        match kind {
+            Kind::Disperse if syncs && (away || lost) => Err(Errno::EBADF),
+            Kind::Replica if lost && moves => Err(Errno::ENOENT),
+            Kind::Replica if lost || (away && !moves && !syncs) => match call {
+                Call::Close { .. } => Ok(()),
+                _ => Err(Errno::EBADFD),
+            },
+            _ => Ok(()),
         }
     }
 

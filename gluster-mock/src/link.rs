@@ -9,9 +9,13 @@ use crate::client::Link;
 use crate::command::{Cut, Stillness};
 use crate::errno::Errno;
 use crate::flight::{Due, LegState, Stage};
+use crate::kind::Set;
 use crate::locks::ENFORCE;
 use crate::marks::Mark;
 use crate::volume::Volume;
+
+/// From the loss of a lock to a client that acts on it: bricks that die together are one event.
+const NOTICE: Duration = Duration::from_millis(100);
 
 /// Nanoseconds in a second.
 const SECOND: u64 = 1_000_000_000;
@@ -107,7 +111,7 @@ impl Volume {
         link.connected = false;
         self.bricks[brick].locks.drop_client(client);
         self.recheck_locks(now, brick);
-        self.lose_lock_on(client, brick);
+        self.lose_lock_on(now, client, brick);
         let under_way: Vec<Ticket> = self
             .flights
             .iter_mut()
@@ -206,13 +210,14 @@ impl Volume {
         asks && self.settings.mandatory.is_on() && self.settings.enforce
     }
 
-    /// A brick forgets a client's lock; a handle that lost it on a quorum is bad from now on
+    /// A brick forgets a client's lock; a handle that lost it on a quorum is looked at
     /// (xlators/cluster/afr/src/afr-common.c, `afr_mark_fd_bad`).
-    fn lose_lock_on(&mut self, client: ClientId, brick: usize) {
+    fn lose_lock_on(&mut self, now: Moment, client: ClientId, brick: usize) {
         let (kind, bricks) = (self.settings.kind, self.bricks.len());
         if !kind.is_replicated(bricks) {
             return;
         }
+        let mut short = Vec::new();
         let own = self.opens.values_mut();
         for opened in own.filter(|opened| opened.handle.client == client) {
             let Some((_, granted)) = &mut opened.lock else {
@@ -220,10 +225,32 @@ impl Volume {
             };
             granted.take(brick);
             let placed = kind.placement(bricks, opened.handle.file);
-            if !kind.suffices(bricks, *granted, placed) && opened.bad.is_none() {
+            if !kind.suffices(bricks, *granted, placed) {
+                short.push(opened.handle.id);
+            }
+        }
+        for handle in short {
+            self.schedule(now.after(NOTICE), Due::Unlocked(handle));
+        }
+    }
+
+    /// A handle lost its lock on a quorum a moment ago. It is bad from now on where some brick still
+    /// has the lock; where none has, the client forgets that there was one.
+    pub(crate) fn give_up_lock(&mut self, handle: u64) {
+        let (kind, bricks) = (self.settings.kind, self.bricks.len());
+        let Some(opened) = self.opens.get_mut(&handle) else {
+            return;
+        };
+        let placed = kind.placement(bricks, opened.handle.file);
+        match &opened.lock {
+            Some((_, granted)) if *granted == Set::default() => opened.lock = None,
+            Some((_, granted))
+                if !kind.suffices(bricks, *granted, placed) && opened.bad.is_none() =>
+            {
                 opened.bad = Some(Errno::EBADF);
                 self.marks.hit(Mark::LockQuorumLost);
             }
+            _ => {}
         }
     }
 

@@ -155,6 +155,7 @@ impl Volume {
         let opened = Opened {
             handle,
             bad: None,
+            unreachable: false,
             lock: None,
         };
         self.opens.insert(handle.id, opened);
@@ -210,6 +211,9 @@ impl Volume {
         self.pass_on(client, file);
         let placed = self.settings.kind.placement(self.bricks.len(), file);
         for brick in placed.iter() {
+            if !self.settings.kind.has_bytes(self.bricks.len(), brick) {
+                continue;
+            }
             if self.bricks[brick].up {
                 self.bricks[brick].set_len(file, size)?;
             } else {
@@ -471,6 +475,7 @@ impl Volume {
             entry,
             opened: 0,
             named: true,
+            shards_gone: None,
             turn: Turn::default(),
         };
         self.nodes.insert(file, node);

@@ -7,6 +7,7 @@ use crate::call::{ClientId, Moment};
 use crate::command::{Command, Stop};
 use crate::errno::Errno;
 use crate::flight::Due;
+use crate::kind::Kind;
 use crate::marks::Mark;
 use crate::plan::Plan;
 use crate::trace::Event;
@@ -50,6 +51,7 @@ impl Volume {
             Command::Still(client, how) => self.stand_still(now, ClientId(*client), *how),
             Command::Thaw(client) => self.thaw(now, ClientId(*client)),
             Command::ClearLocks(path) => self.clear_locks(now, path).map_err(told)?,
+            Command::Set(option, value) => self.set(now, option, value)?,
             Command::Settle => self.settle().map_err(told)?,
             Command::Plan(text) => self.set_plan(now, Plan::parse(text)?),
             Command::Status | Command::Marks => {}
@@ -127,9 +129,25 @@ impl Volume {
         self.tell_brick(brick, false);
         self.bricks[brick].up = false;
         self.bricks[brick].restart();
+        self.lose_handles();
         let clients: Vec<ClientId> = self.clients.keys().copied().collect();
         for client in clients {
             self.disconnect(now, client, brick);
+        }
+    }
+
+    /// Handles that cannot be opened again as they were: of a file without a name on a plain volume,
+    /// and on a dispersed one that lost more bricks than it may.
+    fn lose_handles(&mut self) {
+        let bricks = self.bricks.len();
+        let up = self.bricks.iter().filter(|brick| brick.up).count();
+        for opened in self.opens.values_mut() {
+            let node = self.nodes.get(&opened.handle.file);
+            opened.unreachable |= match self.settings.kind {
+                Kind::Replica => bricks == 1 && node.is_none_or(|node| !node.named),
+                Kind::Disperse => up + 1 < bricks,
+                Kind::Arbiter | Kind::Distribute => false,
+            };
         }
     }
 
@@ -189,6 +207,29 @@ impl Volume {
                 opened.bad = Some(Errno::EBADFD);
                 self.marks.hit(Mark::MigrationFailed);
             }
+        }
+    }
+
+    /// `gluster volume set`.
+    fn set(&mut self, now: Moment, option: &str, value: &str) -> Result<(), String> {
+        let known = format!("not an option that can be set: {option} {value}");
+        let (_, name) = option.split_once('.').ok_or(&known)?;
+        match (name, value) {
+            ("io-cache" | "quick-read" | "read-ahead", "on" | "off") => {
+                let changed = match value {
+                    "on" => self.settings.translators.insert(name.to_owned()),
+                    _ => self.settings.translators.remove(name),
+                };
+                if changed {
+                    self.switch_graph(now, Duration::ZERO);
+                }
+                Ok(())
+            }
+            ("write-behind-window-size", size) => {
+                self.settings.window_told = size.to_owned();
+                Ok(())
+            }
+            _ => Err(known),
         }
     }
 

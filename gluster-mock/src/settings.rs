@@ -1,5 +1,6 @@
 //! What a volume is like: one `key = value` a line, `#` begins a comment.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::command::duration;
@@ -41,6 +42,10 @@ pub struct Settings {
     /// Whether data that are synced are durable; a brick without it lies about fdatasync and O_DSYNC
     /// alike, and tells the truth about fsync (`sync`).
     pub sync: bool,
+    /// Translators beside those that every volume has here, as clients are told.
+    pub translators: BTreeSet<String>,
+    /// The write-behind window as clients are told.
+    pub window_told: String,
     /// `locks.mandatory-locking` (`mandatory-locking`).
     pub mandatory: Mandatory,
     /// `features.enforce-mandatory-lock` (`enforce-mandatory-lock`).
@@ -77,6 +82,8 @@ impl Default for Settings {
             frame_timeout: 1800,
             remote_dio: false,
             sync: true,
+            translators: BTreeSet::new(),
+            window_told: "1MB".to_owned(),
             mandatory: Mandatory::Off,
             enforce: false,
             post_op_delay: Duration::from_secs(1),
@@ -184,6 +191,8 @@ mod tests {
             frame_timeout: 5,
             remote_dio: true,
             sync: false,
+            translators: BTreeSet::new(),
+            window_told: "1MB".to_owned(),
             kind: Kind::Replica,
             mandatory: Mandatory::Forced,
             enforce: true,

@@ -96,7 +96,12 @@ impl Description {
         }
         if settings.write_behind {
             let kind = "performance/write-behind";
-            self.translator(format!("{name}-write-behind"), kind, &[]);
+            let window = [("cache-size", settings.window_told.clone())];
+            self.translator(format!("{name}-write-behind"), kind, &window);
+        }
+        for translator in &settings.translators {
+            let kind = format!("performance/{translator}");
+            self.translator(format!("{name}-{translator}"), &kind, &[]);
         }
         self.translator(name.to_owned(), "debug/io-stats", &[]);
     }

@@ -51,6 +51,8 @@ pub(crate) struct Node {
     pub(crate) opened: u32,
     /// Whether a path leads to it.
     pub(crate) named: bool,
+    /// Shards from that byte on were removed while the file's length says otherwise.
+    pub(crate) shards_gone: Option<u64>,
     /// AFR's inode lock.
     pub(crate) turn: Turn,
 }
@@ -61,6 +63,8 @@ pub(crate) struct Opened {
     pub(crate) handle: Handle,
     /// Every call fails so, for good.
     pub(crate) bad: Option<Errno>,
+    /// Bricks it was open on died, so that it can no longer do everything.
+    pub(crate) unreachable: bool,
     /// The lock it holds, and on which bricks.
     pub(crate) lock: Option<(LockCall, Set)>,
 }
@@ -110,6 +114,7 @@ impl Volume {
                 entry,
                 opened: 0,
                 named: true,
+                shards_gone: None,
                 turn: Turn::default(),
             };
             self.nodes.insert(node.entry.file, node);
@@ -280,7 +285,10 @@ impl Volume {
             };
             let healed = match bytes {
                 true => bad.heal(file, good, &mut desk),
-                false => bad.take_shape(file, good),
+                false => {
+                    bad.stale.remove(&file);
+                    Ok(())
+                }
             };
             if healed.is_ok() {
                 self.marks.hit(Mark::Healed);

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::ground::{Ground, GroundError, Kind, SHARD_BYTES, Volume, Wish};
@@ -70,7 +69,7 @@ impl Ground for Fake {
             name,
             bricks: wish.kind.bricks(),
             room: wish.room,
-            io_cache: Mutex::new(false),
+            sharded: wish.kind == Kind::Sharded,
         }))
     }
 
@@ -99,8 +98,7 @@ struct FakeVolume {
     name: String,
     bricks: usize,
     room: Option<u64>,
-    /// Whether the option is on: only a change is a new graph.
-    io_cache: Mutex<bool>,
+    sharded: bool,
 }
 
 impl FakeVolume {
@@ -144,20 +142,10 @@ impl Volume for FakeVolume {
 
     fn set(&self, key: &str, value: &str) -> Result<(), GroundError> {
         match key {
-            // A translator more or less: another graph.
-            "performance.io-cache" | "performance.quick-read" | "performance.read-ahead" => {
-                let mut on = self
-                    .io_cache
-                    .lock()
-                    .map_err(|why| GroundError::Failed(why.to_string()))?;
-                let wanted = value == "on";
-                match std::mem::replace(&mut *on, wanted) == wanted {
-                    true => Ok(()),
-                    false => self.command("graph-switch"),
-                }
-            }
-            // A number inside a translator: the graph stays.
-            "performance.write-behind-window-size" => Ok(()),
+            "performance.io-cache"
+            | "performance.quick-read"
+            | "performance.read-ahead"
+            | "performance.write-behind-window-size" => self.command(&format!("set {key} {value}")),
             "storage.reserve" if self.room.is_some() => {
                 (0..self.bricks).try_for_each(|brick| self.command(&format!("fill {brick}")))
             }
@@ -176,7 +164,19 @@ impl Volume for FakeVolume {
         let place = place
             .join(brick.to_string())
             .join(path.trim_start_matches('/'));
-        fs::read(&place).map_err(|why| GroundError::Failed(format!("{}: {why}", place.display())))
+        let held = fs::read(&place);
+        let mut held =
+            held.map_err(|why| GroundError::Failed(format!("{}: {why}", place.display())))?;
+        if self.sharded {
+            // Here one file has all shards; by that name is only what was written of the first.
+            held.truncate(SHARD_BYTES as usize);
+            let end = held
+                .iter()
+                .rposition(|byte| *byte != 0)
+                .map_or(0, |last| last + 1);
+            held.truncate(end.next_multiple_of(512).min(held.len()));
+        }
+        Ok(held)
     }
 
     fn discard(&self) {}

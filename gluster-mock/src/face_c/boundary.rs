@@ -93,10 +93,21 @@ pub(super) fn vector(iov: *const libc::iovec, count: c_int) -> Result<Vec<Piece>
     }
     // SAFETY: by the prototype `count` vectors, copied before the call returns.
     let pieces = (0..count).map(|index| unsafe { *iov.add(index) });
-    Ok(pieces
+    let pieces: Vec<Piece> = pieces
         .map(|piece| Piece(piece.iov_base, piece.iov_len))
-        .collect())
+        .collect();
+    let total = pieces
+        .iter()
+        .map(|piece| piece.1)
+        .fold(0, usize::saturating_add);
+    match total < TRANSFER_MAX {
+        true => Ok(pieces),
+        false => Err(Errno::EINVAL),
+    }
 }
+
+/// One transfer of more is refused by Gluster's synchronous calls.
+pub(super) const TRANSFER_MAX: usize = 1 << 30;
 
 /// A buffer of the caller's.
 #[derive(Clone, Copy)]

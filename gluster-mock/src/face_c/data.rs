@@ -8,12 +8,11 @@ use glfs_sys::types::{GlfsFd, GlfsStat};
 use crate::call::{Answer, Call, Reply, SyncKind};
 use crate::errno::Errno;
 
-use super::boundary::{Piece, bytes, gather, glfs_stat, guard, scatter, store, unsigned, vector};
+use super::boundary::{
+    Piece, TRANSFER_MAX, bytes, gather, glfs_stat, guard, scatter, store, unsigned, vector,
+};
 use super::lock;
 use super::mount::{self, OpenFile};
-
-/// One vector of more is refused by Gluster's synchronous calls.
-const VECTOR_BYTES_MAX: usize = 1 << 30;
 
 impl OpenFile {
     pub(super) fn read_call(&self, at: u64, len: usize) -> Result<Call, Errno> {
@@ -51,7 +50,8 @@ impl OpenFile {
     }
 
     /// What a call leaves for a caller who wants to look at it: nothing, where a cache answered.
-    /// It is asked for, as another call, where the real library has it from the same answer.
+    /// It is asked for, as another call, where the real library has it from the same answer; what
+    /// was before is not told, because asking could wait for another brick than the call itself.
     fn leave_stat(&self, place: *mut GlfsStat) {
         if place.is_null() {
             return;
@@ -66,8 +66,8 @@ impl OpenFile {
 
     /// A call with what it finds and leaves.
     fn between(&self, call: Call, [before, after]: [*mut GlfsStat; 2]) -> Answer {
-        self.leave_stat(before);
         let reply = self.live.call(call)?;
+        store(before, GlfsStat::default());
         self.leave_stat(after);
         Ok(reply)
     }
@@ -105,7 +105,7 @@ pub(super) fn range(at: i64, len: u64) -> Result<Range<u64>, Errno> {
 }
 
 fn check_len(len: usize) -> Result<(), Errno> {
-    if len < VECTOR_BYTES_MAX {
+    if len < TRANSFER_MAX {
         Ok(())
     } else {
         Err(Errno::EINVAL)

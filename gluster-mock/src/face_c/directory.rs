@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use glfs_sys::types::{Glfs, GlfsFd};
 
-use crate::call::{Attributes, Call, Reply};
+use crate::call::{Attributes, Call, Place, Reply};
 use crate::errno::Errno;
 
 use super::boundary::{guard, path, stat, store};
@@ -25,9 +25,16 @@ pub(super) extern "C" fn glfs_opendir(fs: *mut Glfs, name: *const c_char) -> *mu
     guard(|| {
         let (live, name) = (mount::mount(fs)?.live()?, path(name)?);
         let call = Call::List { path: name.clone() };
-        let Reply::Names(entries) = live.call(call)? else {
+        let Reply::Names(names) = live.call(call)? else {
             return Err(Errno::EIO);
         };
+        let above = name.rsplit_once('/').map_or("/", |(above, _)| above);
+        let above = if above.is_empty() { "/" } else { above };
+        let mut entries = Vec::new();
+        for (dots, of) in [(".", name.as_str()), ("..", above)] {
+            entries.push((dots.to_owned(), live.stat(Place::Path(of.to_owned()))?));
+        }
+        entries.extend(names);
         let listing = Listing {
             entries,
             next: 0,

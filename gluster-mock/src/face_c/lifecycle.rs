@@ -3,6 +3,8 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::hash::Hasher;
 use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
 
 use glfs_sys::types::Glfs;
 
@@ -30,11 +32,11 @@ pub(super) extern "C" fn glfs_set_volfile_server(
     fs: *mut Glfs,
     _transport: *const c_char,
     host: *const c_char,
-    _port: c_int,
+    port: c_int,
 ) -> c_int {
     guard(|| {
-        let host = text(host)?;
-        with_setup(fs, |setup| setup.servers.push(host))
+        let server = (text(host)?, port);
+        with_setup(fs, |setup| setup.servers.push(server))
     })
 }
 
@@ -47,7 +49,9 @@ pub(super) extern "C" fn glfs_unset_volfile_server(
 ) -> c_int {
     guard(|| {
         let host = text(host)?;
-        with_setup(fs, |setup| setup.servers.retain(|server| *server != host))
+        with_setup(fs, |setup| {
+            setup.servers.retain(|(server, _)| *server != host)
+        })
     })
 }
 
@@ -116,8 +120,14 @@ pub(super) extern "C" fn glfs_init(fs: *mut Glfs) -> c_int {
         let mount = mount::mount(fs)?;
         let setup = mount.setup.lock().map_err(|_| Errno::EIO)?;
         let mut answer = Err(Errno::EINVAL);
-        for server in &setup.servers {
-            answer = connect(server, &mount.volume, &setup.options);
+        for (index, (server, port)) in setup.servers.iter().enumerate() {
+            if index > 0 {
+                thread::sleep(NEXT_SERVER);
+            }
+            answer = match server.starts_with('/') && !PORTS.contains(port) {
+                true => Err(Errno::ENOTCONN),
+                false => connect(server, &mount.volume, &setup.options),
+            };
             // Only a server that does not answer makes the next one worth a try.
             if answer.as_ref().err() != Some(&Errno::ENOTCONN) {
                 break;
@@ -127,6 +137,13 @@ pub(super) extern "C" fn glfs_init(fs: *mut Glfs) -> c_int {
         Ok(0)
     })
 }
+
+/// Where a cluster in a folder is found: at the port that is meant when none is said, and at
+/// glusterd's.
+const PORTS: [c_int; 2] = [0, 24007];
+
+/// From a server that is not there to the next one (rpc-transport's reconnect timer).
+const NEXT_SERVER: Duration = Duration::from_secs(3);
 
 fn connect(server: &str, volume: &str, options: &[[String; 3]]) -> Result<Live, Errno> {
     let door = door::find(server, volume)?;

@@ -1,6 +1,7 @@
 //! Mounts and handles of this process, by number.
 
 use std::collections::BTreeMap;
+use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,7 +23,7 @@ pub(super) struct Mount {
 /// What is said before `glfs_init`.
 #[derive(Default)]
 pub(super) struct Setup {
-    pub(super) servers: Vec<String>,
+    pub(super) servers: Vec<(String, c_int)>,
     pub(super) options: Vec<[String; 3]>,
 }
 

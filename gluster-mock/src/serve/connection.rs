@@ -123,7 +123,8 @@ impl Session {
         cluster.ask_daemon()?;
         let served = cluster.volume(&self.volume)?;
         if served.is_stopped() {
-            return Err(Errno::ENOTCONN);
+            // No brick has a port that could be told.
+            return Err(Errno::EIO);
         }
         match &mut *self.member() {
             member @ Member::Nobody => *member = Member::Coming,

@@ -373,7 +373,16 @@ fn a_dispersed_volume_needs_all_bricks_but_one() {
     cluster.command("brick kill 2");
     assert_eq!(cluster.write(mount, 0, 3).0, Err(Errno::ENOTCONN));
     assert_eq!(cluster.read(mount, 0), Err(Errno::ENOTCONN));
-    assert_eq!(cluster.sync(mount), Err(Errno::ENOTCONN));
+    assert_eq!(cluster.sync(mount), Err(Errno::EBADF));
+    cluster.start(&[1, 2]);
+    assert_eq!(cluster.write(mount, 0, 3).0, Ok(()));
+    assert_eq!(
+        cluster.sync(mount),
+        Err(Errno::EBADF),
+        "until it is opened again"
+    );
+    let again = cluster.reopen(mount);
+    assert_eq!(cluster.sync(again), Ok(()));
 }
 
 #[test]
@@ -381,7 +390,7 @@ fn an_arbiter_counts_and_has_no_bytes() {
     let mut cluster = Cluster::new("type = arbiter\nbricks = 3");
     let mount = cluster.mount();
     assert_eq!(cluster.write(mount, 0, 7).0, Ok(()));
-    assert_eq!(copies(&mut cluster, 0), [Some(7), Some(7), Some(0)]);
+    assert_eq!(copies(&mut cluster, 0), [Some(7), Some(7), None]);
     cluster.command("brick kill 0");
     assert_eq!(cluster.write(mount, 0, 8).0, Ok(()), "two of three");
     assert_eq!(cluster.read(mount, 0), Ok(Some(8)));
