@@ -1,6 +1,7 @@
 //! The shared object from outside: loaded by path, linked by a C program, used by programs that
-//! know only Gluster. A trial whose program is missing is listed as ignored, with the package to
-//! install as its kind; under `CI=true` it fails instead.
+//! know only Gluster, alone and on a cluster that is served and brought to harm meanwhile.
+
+mod programs;
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -10,30 +11,21 @@ use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gluster_mock::versioned;
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Arguments;
 use tempfile::TempDir;
 
-/// What cargo built beside this test.
-fn built(name: &str) -> PathBuf {
-    let here = std::env::current_exe().expect("this test has a path");
-    let built = here.with_file_name(name);
-    assert!(
-        built.exists(),
-        "{} is built with the tests",
-        built.display()
-    );
-    built
-}
+use programs::{HEADERS, Need, Served, built, compiled, control, library, trial};
 
 /// A cluster with one volume, and the library with versions.
 fn cluster() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("a folder");
+    cluster_like("lost = 100\ntorn = 0\n")
+}
+
+fn cluster_like(settings: &str) -> (TempDir, PathBuf) {
+    let (folder, library) = library();
     let volume = folder.path().join("cluster/vol");
     fs::create_dir_all(&volume).expect("a volume");
-    fs::write(volume.join("settings"), "lost = 100\ntorn = 0\n").expect("settings");
-    let library = folder.path().join("lib");
-    versioned::link(&built("libgluster_mock.a"), &library).expect("cc links the library");
+    fs::write(volume.join("settings"), settings).expect("settings");
     (folder, library)
 }
 
@@ -55,16 +47,6 @@ fn run(command: &mut Command, library: &Path, cluster: &Path) -> Output {
     output
 }
 
-/// What a trial needs, and the Debian package it comes from.
-struct Need {
-    present: fn() -> bool,
-    package: &'static str,
-}
-
-const HEADERS: Need = Need {
-    present: || Path::new("/usr/include/glusterfs/api/glfs.h").exists(),
-    package: "libglusterfs-dev",
-};
 const FIO: Need = Need {
     present: || starts("fio"),
     package: "fio",
@@ -92,49 +74,53 @@ fn starts(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
 
-fn trial(name: &str, need: Option<Need>, body: fn()) -> Trial {
-    let missing = need.filter(|need| !(need.present)());
-    let Some(Need { package, .. }) = missing else {
-        return Trial::test(name, move || {
-            body();
-            Ok(())
-        });
-    };
-    let reason = format!("needs package {package}");
-    let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-    let failure = reason.clone();
-    Trial::test(name, move || Err(failure.into()))
-        .with_kind(reason)
-        .with_ignored_flag(!in_ci)
-}
-
 fn main() -> ExitCode {
     let trials = vec![
-        trial("glintd_can_load_it", None, glintd_can_load_it),
+        trial("glintd_can_load_it", &[], glintd_can_load_it),
         trial(
             "a_c_program_finds_what_it_expects",
-            Some(HEADERS),
+            &[&HEADERS],
             a_c_program_finds_what_it_expects,
         ),
         trial(
             "a_power_cut_by_plan_ends_the_process",
-            Some(HEADERS),
+            &[&HEADERS],
             a_power_cut_by_plan_ends_the_process,
         ),
         trial(
             "fio_verifies_through_both_engines",
-            Some(FIO),
+            &[&FIO],
             fio_verifies_through_both_engines,
         ),
         trial(
+            "fio_verifies_while_bricks_die_and_return",
+            &[&FIO],
+            fio_verifies_while_bricks_die_and_return,
+        ),
+        trial(
+            "fio_is_told_that_a_brick_is_full",
+            &[&FIO],
+            fio_is_told_that_a_brick_is_full,
+        ),
+        trial(
             "qemu_img_brings_an_image_there_and_back",
-            Some(QEMU),
+            &[&QEMU],
             qemu_img_brings_an_image_there_and_back,
         ),
         trial(
+            "qemu_img_waits_for_a_silent_brick",
+            &[&QEMU],
+            qemu_img_waits_for_a_silent_brick,
+        ),
+        trial(
             "tgt_serves_a_lun_that_libiscsi_reads_back",
-            Some(TGT),
+            &[&TGT],
             tgt_serves_a_lun_that_libiscsi_reads_back,
+        ),
+        trial(
+            "two_tgt_share_a_volume_and_one_dies",
+            &[&TGT],
+            two_tgt_share_a_volume_and_one_dies,
         ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -147,27 +133,9 @@ fn glintd_can_load_it() {
     }
 }
 
-/// The C program, compiled.
-fn durable(folder: &Path, library: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/durable.c");
-    let program = folder.join("durable");
-    let compiled = Command::new("cc")
-        .args(["-Wall", "-Werror", "-D_FILE_OFFSET_BITS=64", "-o"])
-        .args([&program, &source])
-        .arg(library.join("libgfapi.so.0"))
-        .output()
-        .expect("cc starts");
-    assert!(
-        compiled.status.success(),
-        "{}",
-        String::from_utf8_lossy(&compiled.stderr)
-    );
-    program
-}
-
 fn a_c_program_finds_what_it_expects() {
     let (folder, library) = cluster();
-    let program = durable(folder.path(), &library);
+    let program = compiled("durable", folder.path(), &library);
     let cluster = folder.path().join("cluster");
     run(
         Command::new(&program).arg(&cluster).arg("vol"),
@@ -180,7 +148,7 @@ fn a_c_program_finds_what_it_expects() {
 
 fn a_power_cut_by_plan_ends_the_process() {
     let (folder, library) = cluster();
-    let program = durable(folder.path(), &library);
+    let program = compiled("durable", folder.path(), &library);
     let cluster = folder.path().join("cluster");
     fs::write(cluster.join("vol/plan"), "write /c.img nth=2 cut\n").expect("a plan");
     let mut command = Command::new(&program);
@@ -216,6 +184,80 @@ fn fio_verifies_through_both_engines() {
     }
 }
 
+/// What the command line must do.
+#[track_caller]
+fn order(cluster: &Path, words: &str) {
+    let (code, told) = control(cluster, words);
+    assert_eq!(code, 0, "{words}: {told}");
+}
+
+fn fio(arguments: &str, library: &Path, cluster: &Path) -> Command {
+    // Options of the engine follow its name.
+    let place = "--volume=vol --brick=localhost --thread --bs=4k --filename=a.img";
+    let mut fio = Command::new("fio");
+    fio.arg("--name=a")
+        .args(arguments.split(' '))
+        .args(place.split(' '))
+        .current_dir(cluster)
+        .env("LD_LIBRARY_PATH", library)
+        .env("GLUSTER_MOCK_DIR", cluster);
+    fio
+}
+
+/// Every block is read back with its checksum, whichever two of three bricks took it.
+fn fio_verifies_while_bricks_die_and_return() {
+    let (folder, library) = cluster_like("replica = 3\nreconnect = 50ms\n");
+    let cluster = folder.path().join("cluster");
+    let _served = Served::start(&cluster);
+    let job = "--ioengine=gfapi_async --iodepth=16 --rw=randwrite --size=12m --rate_iops=1000 \
+               --verify=crc32c --verify_fatal=1 --fsync=64";
+    let mut fio = fio(job, &library, &cluster)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    // A client that comes while a brick is away waits long for it; that is not meant here.
+    let start = Instant::now();
+    while !cluster.join("vol/bricks/0/a.img").exists() {
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "nothing is written"
+        );
+        thread::sleep(Duration::from_millis(10));
+    }
+    let mut harms = 0;
+    for brick in [2, 1, 0].into_iter().cycle() {
+        for verb in ["kill", "start"] {
+            thread::sleep(Duration::from_millis(250));
+            order(&cluster, &format!("brick {verb} {brick}"));
+        }
+        if fio.try_wait().expect("its state").is_some() {
+            break;
+        }
+        harms += 1;
+    }
+    let output = fio.wait_with_output().expect("it ended");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{} {told}", output.status);
+    assert!(harms >= 3, "fio was too quick: {harms}");
+}
+
+fn fio_is_told_that_a_brick_is_full() {
+    let (folder, library) = cluster_like("replica = 1\n");
+    let cluster = folder.path().join("cluster");
+    let _served = Served::start(&cluster);
+    let job = "--ioengine=gfapi --rw=write --size=1m --end_fsync=1 --verify=crc32c";
+    order(&cluster, "fill 0");
+    let output = fio(job, &library, &cluster).output().expect("it starts");
+    let told = [output.stderr, output.stdout].concat();
+    let told = String::from_utf8_lossy(&told);
+    assert!(!output.status.success(), "{told}");
+    assert!(told.contains("No space left on device"), "{told}");
+    order(&cluster, "drain 0");
+    let output = fio(job, &library, &cluster).output().expect("it starts");
+    assert!(output.status.success(), "{output:?}");
+}
+
 /// 1 MiB of which no two words are the same.
 fn pattern() -> Vec<u8> {
     let words = (0..1_u32 << 18).map(|n| n ^ n << 9);
@@ -240,6 +282,43 @@ fn qemu_img_brings_an_image_there_and_back() {
     convert(image.to_str().expect("a name"), &url);
     assert!(fs::read(cluster.join("vol/bricks/0/q.img")).expect("the brick's file") == bytes);
     convert(&url, back.to_str().expect("a name"));
+    assert!(fs::read(back).expect("the image") == bytes);
+}
+
+/// The image is there and back although a brick says nothing for good, and later.
+fn qemu_img_waits_for_a_silent_brick() {
+    let (folder, library) = cluster_like("replica = 3\nping-timeout = 1\n");
+    let cluster = folder.path().join("cluster");
+    let _served = Served::start(&cluster);
+    let bytes = pattern();
+    let [image, back] = ["image", "back"].map(|name| folder.path().join(name));
+    fs::write(&image, &bytes).expect("an image");
+    let url = format!("gluster+unix:///vol/q.img?socket={}", cluster.display());
+    let convert = |from: &str, to: &str, harm: &str| {
+        let start = Instant::now();
+        // Slow enough that the harm comes in the middle.
+        order(&cluster, "brick slow 0 150ms");
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(100));
+                order(&cluster, harm);
+            });
+            let mut qemu = Command::new("qemu-img");
+            let qemu = qemu.args(["convert", "-f", "raw", "-O", "raw", from, to]);
+            run(qemu, &library, &cluster);
+        });
+        order(&cluster, "brick slow 0 0ms");
+        start.elapsed()
+    };
+    let took = convert(image.to_str().expect("a name"), &url, "brick hang 1");
+    assert!(
+        took > Duration::from_millis(500),
+        "nobody noticed: {took:?}"
+    );
+    order(&cluster, "brick resume 1");
+    // Back, and brought up to date; so it can do without another.
+    thread::sleep(Duration::from_millis(1500));
+    convert(&url, back.to_str().expect("a name"), "brick kill 2");
     assert!(fs::read(back).expect("the image") == bytes);
 }
 
@@ -351,4 +430,46 @@ fn tgt_serves_a_lun_that_libiscsi_reads_back() {
     // The power fails. qemu-img flushes at its end, and so it is all there.
     drop(tgtd);
     assert!(fs::read(&durable).expect("the brick's file") == bytes);
+}
+
+/// Two processes, one volume: what the first wrote and flushed before its end, the second serves.
+fn two_tgt_share_a_volume_and_one_dies() {
+    let (folder, library) = cluster_like("lost = 100\ntorn = 0\nreplica = 3\nping-timeout = 1\n");
+    let cluster = folder.path().join("cluster");
+    let mut served = Served::start(&cluster);
+    let bytes = pattern();
+    let [image, back] = ["image", "back"].map(|name| folder.path().join(name));
+    fs::write(&image, &bytes).expect("what to write");
+    let url = format!("gluster+unix:///vol/t.img?socket={}", cluster.display());
+    let size = bytes.len().to_string();
+    let mut qemu = Command::new("qemu-img");
+    run(
+        qemu.args(["create", "-q", "-f", "raw", &url, &size]),
+        &library,
+        &cluster,
+    );
+    let start = |name: &str| {
+        let folder = folder.path().join(name);
+        fs::create_dir(&folder).expect("a folder");
+        Tgtd::start(&folder, &library, &cluster, "vol@localhost:t.img")
+    };
+    let (first, second) = (start("first"), start("second"));
+    order(&cluster, "brick kill 1");
+    let convert = |arguments: &[&str], from: &str, to: &str| {
+        let fixed = ["-f", "raw", "-O", "raw"];
+        let mut qemu = Command::new("qemu-img");
+        let qemu = qemu.arg("convert").args(arguments).args(fixed);
+        let output = qemu.args([from, to]).output().expect("qemu-img starts");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+    };
+    convert(&["-n"], image.to_str().expect("a name"), &first.url());
+    drop(first);
+    order(&cluster, "brick start 1");
+    convert(&[], &second.url(), back.to_str().expect("a name"));
+    assert!(fs::read(&back).expect("what was read") == bytes);
+    // The power fails on all bricks. qemu-img flushes at its end, and so it is all there.
+    served.kill();
+    let durable = cluster.join("vol/bricks/0/t.img");
+    assert!(fs::read(durable).expect("the brick's file") == bytes);
 }

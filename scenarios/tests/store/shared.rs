@@ -35,7 +35,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// In seconds.
-const PING_TIMEOUT: u64 = 2;
+const PING_TIMEOUT: u64 = 1;
 
 const LUN: Lun = Lun(0);
 
@@ -175,12 +175,10 @@ fn under_load(harm: &[(&str, Duration)]) -> Result<Duration, Failed> {
             assert!(load.writes > 50, "only {} writes", load.writes);
         }
         // Each reads what the other wrote.
-        let (left, right) = done.split_at_mut(1);
-        for (reader, writer) in [(&mut left[0], &right[0].generations.clone())] {
-            compare(&mut reader.session, writer, 1).await?;
+        let written: Vec<_> = done.iter().map(|load| load.generations.clone()).collect();
+        for (load, first) in done.iter_mut().zip([1, 0]) {
+            compare(&mut load.session, &written[first], first as u32).await?;
         }
-        let own = left[0].generations.clone();
-        compare(&mut right[0].session, &own, 0).await?;
         Ok(longest.unwrap_or_default())
     })
 }
@@ -208,14 +206,13 @@ fn a_brick_that_dies() -> Result<(), Failed> {
     Ok(())
 }
 
+/// A silent brick is given up after one to two ping timeouts (gfapi.md §3). Replication lets one node
+/// change the file at a time, and the one that waits for its turn asks the brick only then.
 fn a_brick_that_hangs() -> Result<(), Failed> {
-    let patience = Duration::from_secs(PING_TIMEOUT);
-    let longest = under_load(&[("brick hang 1", 2 * patience)])?;
-    assert!(
-        longest > Duration::from_millis(500),
-        "nobody noticed: {longest:?}"
-    );
-    assert!(longest < patience + Duration::from_secs(1), "{longest:?}");
+    let timeout = Duration::from_secs(PING_TIMEOUT);
+    let longest = under_load(&[("brick hang 1", 6 * timeout)])?;
+    assert!(longest > timeout / 2, "nobody noticed: {longest:?}");
+    assert!(longest < 2 * 2 * timeout + timeout / 2, "{longest:?}");
     Ok(())
 }
 
