@@ -127,6 +127,7 @@ impl Hosted {
         Ok(self.0.lock()?.volume.settings().bricks)
     }
 
+    #[cfg(feature = "face-c")]
     /// The bricks write back what they have, if nobody has the volume mounted.
     pub(crate) fn settle_if_deserted(&self) -> Result<(), Errno> {
         let mut state = self.0.lock()?;
