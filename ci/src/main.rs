@@ -33,6 +33,8 @@ enum Command {
     Witness,
     /// glintd on real Gluster, in a container (needs a Docker daemon)
     Cluster,
+    /// The contract suite of libgfapi on real Gluster 10.3 and 11.1 (needs a Docker daemon)
+    Contract,
     /// Everything above, in that order (the witnesses as part of `cargo test`)
     All,
 }
@@ -48,6 +50,7 @@ impl Command {
             Self::Prove => vec![suite::PROOFS],
             Self::Witness => vec![suite::WITNESSES],
             Self::Cluster => vec![suite::CLUSTER, suite::CLUSTER_STORE],
+            Self::Contract => vec![suite::CONTRACT],
             Self::All => [
                 Self::Setup,
                 Self::Check,
@@ -55,6 +58,7 @@ impl Command {
                 Self::Scenarios,
                 Self::Prove,
                 Self::Cluster,
+                Self::Contract,
             ]
             .map(Self::steps)
             .concat(),

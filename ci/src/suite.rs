@@ -4,7 +4,8 @@ use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use crate::step::{Outcome, Step, cargo, line_of};
+use crate::step::{Outcome, Step, cargo, line_of, verdict_of};
+use crate::workspace_root;
 
 /// The command the README names.
 pub const TESTS: Step = Step {
@@ -71,6 +72,21 @@ pub const CLUSTER_STORE: Step = Step {
         let lend = "run -p scenarios --features clusters -- cluster cargo";
         let words = format!("{lend} {suite}");
         count(&mut cargo(&words.split(' ').collect::<Vec<_>>()))
+    },
+};
+
+/// What libgfapi does, case by case, on real Gluster of every release.
+pub const CONTRACT: Step = Step {
+    name: "contract",
+    run: || {
+        let build = "build --quiet -p gluster-mock --features contract --bin gluster-contract";
+        match verdict_of(&mut cargo(&build.split(' ').collect::<Vec<_>>())) {
+            Outcome::Passed => {}
+            other => return other,
+        }
+        let program = workspace_root().join("build/debug/gluster-contract");
+        let play = "run --quiet -p scenarios --features clusters -- contract";
+        count(cargo(&play.split(' ').collect::<Vec<_>>()).arg(program))
     },
 };
 

@@ -14,6 +14,8 @@ use super::client::{Handle, Mount};
 use super::ground::{Kind, Wish};
 use crate::errno::Errno;
 
+/// From a client that has been told to one whose new translators have found the bricks.
+const SETTLED: Duration = Duration::from_secs(3);
 /// From `volume set` to a client that has been told.
 const TOLD_LIMIT: Duration = Duration::from_secs(20);
 
@@ -80,9 +82,7 @@ pub(super) const CASES: &[Case] = &[
             let mount = stage.client(&[("*-write-behind", "pass-through", "true")])?;
             let file = mount.create(&stage.path("f"), O_RDWR)?;
             file.pwrite(&pattern(1, 4096), 0)?;
-            stage.volume().set("performance.io-cache", "on")?;
-            told(&mount, "type performance/io-cache", true)?;
-            thread::sleep(Duration::from_secs(1));
+            switch(stage, &mount)?;
             file.pwrite(&pattern(2, 4096), 0)?;
             stage.volume().kill_brick(0)?;
             thread::sleep(Duration::from_secs(1));
@@ -202,13 +202,20 @@ pub(super) const CASES: &[Case] = &[
     ),
 ];
 
+/// Switches io-cache on; back when that client's new translators have had the time to take over,
+/// which its next call does.
+pub(super) fn switch(stage: &Stage, mount: &Mount) -> Verdict {
+    stage.volume().set("performance.io-cache", "on")?;
+    told(mount, "type performance/io-cache", true)?;
+    thread::sleep(SETTLED);
+    Ok(())
+}
+
 fn vanished(stage: &Stage) -> Verdict {
     let file = stage.filled("f", &pattern(1, 4096))?;
     stage.client(&[])?.unlink(&stage.path("f"))?;
     equal("before", file.pwrite(&pattern(2, 4096), 0)?, 4096)?;
-    stage.volume().set("performance.io-cache", "on")?;
-    told(&*stage.mount()?, "type performance/io-cache", true)?;
-    thread::sleep(Duration::from_secs(1));
+    switch(stage, &*stage.mount()?)?;
     refused("pwrite", file.pwrite(&[2; 4096], 0), Errno::EBADFD)?;
     refused("pread", file.pread(4096, 0), Errno::EBADFD)?;
     refused("fsync", file.fsync(), Errno::EBADFD)?;
@@ -265,8 +272,7 @@ fn switched(stage: &Stage, option: &str, translator: &str) -> Verdict {
             for (value, there) in [("on", true), ("off", false)] {
                 stage.volume().set(option, value)?;
                 told(&mount, &format!("type performance/{translator}"), there)?;
-                // The new translators take over when they have found the bricks.
-                thread::sleep(Duration::from_secs(1));
+                thread::sleep(SETTLED);
             }
             Ok(())
         };

@@ -6,8 +6,8 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,8 +56,6 @@ const COPIES: [(&str, &str); 3] = [
 struct Daemon {
     version: String,
     host: String,
-    /// One command at a time: glusterd refuses a second.
-    command: Mutex<()>,
 }
 
 /// The machine this process runs on.
@@ -76,7 +74,6 @@ impl Real {
         let daemon = Daemon {
             version: version.to_owned(),
             host: host.to_owned(),
-            command: Mutex::new(()),
         };
         daemon.start()?;
         Ok(Self {
@@ -99,12 +96,11 @@ impl Daemon {
     }
 
     fn signal(&self, signal: Signal) -> Result<(), GroundError> {
-        send(signal, PID_FILE)
+        send(signal, PID_FILE).map(drop)
     }
 
     /// `gluster` with these words; asked again while glusterd is busy with something of its own.
     fn gluster(&self, words: &[&str]) -> Result<String, GroundError> {
-        let _one = self.command.lock().unwrap_or_else(PoisonError::into_inner);
         let words = [&["--mode=script"], words].concat();
         let deadline = Instant::now() + LIMIT;
         loop {
@@ -223,13 +219,17 @@ impl RealVolume {
         Path::new(DATA).join(&self.name).join(letter.to_string())
     }
 
-    fn signal(&self, brick: usize, signal: Signal) -> Result<(), GroundError> {
+    /// Where glusterd keeps the process id of a brick.
+    fn pid_file(&self, brick: usize) -> String {
         let folder = self.folder(brick).to_string_lossy().replace('/', "-");
-        let file = format!(
+        format!(
             "/var/run/gluster/vols/{}/{}{folder}.pid",
             self.name, self.daemon.host
-        );
-        send(signal, &file)
+        )
+    }
+
+    fn signal(&self, brick: usize, signal: Signal) -> Result<(), GroundError> {
+        send(signal, &self.pid_file(brick)).map(drop)
     }
 }
 
@@ -262,7 +262,18 @@ impl Volume for RealVolume {
     }
 
     fn hang_brick(&self, brick: usize) -> Result<(), GroundError> {
-        self.signal(brick, Signal::STOP)
+        let pid = send(Signal::STOP, &self.pid_file(brick))?;
+        // Its threads stop one by one.
+        let is_stopped = |task: fs::DirEntry| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit(") ")
+                .next()
+                .is_some_and(|rest| rest.starts_with('T'))
+        };
+        until("the brick stands still", || {
+            let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
+            Ok(tasks.is_ok_and(|tasks| tasks.flatten().all(is_stopped)))
+        })
     }
 
     fn resume_brick(&self, brick: usize) -> Result<(), GroundError> {
@@ -295,12 +306,13 @@ impl Volume for RealVolume {
 }
 
 /// Sends a signal to the process whose id is in that file.
-fn send(signal: Signal, file: &str) -> Result<(), GroundError> {
+fn send(signal: Signal, file: &str) -> Result<Pid, GroundError> {
     let failed = |why: String| GroundError::Failed(format!("{file}: {why}"));
     let text = fs::read_to_string(file).map_err(|why| failed(why.to_string()))?;
     let pid = text.trim().parse().ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| failed(format!("not a process: {text:?}")))?;
-    kill_process(pid, signal).map_err(|why| failed(why.to_string()))
+    kill_process(pid, signal).map_err(|why| failed(why.to_string()))?;
+    Ok(pid)
 }
 
 fn run(program: &str, words: &[&str]) -> Result<String, GroundError> {

@@ -60,9 +60,11 @@ pub fn run(
         ground,
         shared: Mutex::default(),
     };
-    let (alone, together): (Vec<Case>, Vec<Case>) = cases
+    let (alone, mut together): (Vec<Case>, Vec<Case>) = cases
         .iter()
         .partition(|case| case.company == Company::Alone);
+    // Those that wait for bricks take longest: they begin, and the quick ones fill the gaps.
+    together.sort_by_key(|case| case.company == Company::Shared);
     let mut rows = theatre.play(&together, jobs, &tell);
     rows.extend(theatre.play(&alone, 1, &tell));
     // In the order of the table, whoever was first.

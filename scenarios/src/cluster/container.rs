@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::Read;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +17,8 @@ use testcontainers::runners::SyncRunner;
 use testcontainers::{Container, GenericImage, ImageExt};
 
 use super::owner::{self, Owner};
-use super::{ClusterError, Volume, preflight, recipe};
+use super::recipe::{self, Suite};
+use super::{ClusterError, Volume, preflight};
 
 /// From the start of the container to a glusterd that answers.
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -38,27 +40,7 @@ impl Cluster {
         if !missing.is_empty() {
             return Err(ClusterError::Missing(missing.join("\n")));
         }
-        prepare()?;
-        let owner = Owner::this().map_err(ClusterError::system("know this process"))?;
-        let container = GenericImage::new(recipe::NAME, &recipe::tag())
-            .with_cmd(["glusterd", "-N"])
-            // For trusted.* attributes, and nothing else: --privileged is not needed.
-            .with_cap_add("SYS_ADMIN")
-            .with_network("bridge")
-            .with_label(owner::LABEL, owner.label())
-            .with_host_config_modifier(|host| {
-                // A killed brick that nobody reaps is taken for alive.
-                host.init = Some(true);
-                // A volume of the container's own: its upper layer is slow, and no file system of
-                // this machine gets trusted.* attributes.
-                host.mounts.get_or_insert_default().push(Mount {
-                    target: Some("/data".to_owned()),
-                    typ: Some(MountType::VOLUME),
-                    ..Mount::default()
-                });
-            })
-            .start()
-            .map_err(ClusterError::docker("start a container"))?;
+        let container = launch(Suite::Bookworm, &["glusterd", "-N"], None)?;
         let address = container
             .get_bridge_ip_address()
             .map_err(ClusterError::docker("ask for an address"))?;
@@ -126,8 +108,45 @@ impl Cluster {
     }
 }
 
+/// A container of a release that runs this command; a file of this machine may be in it.
+pub(super) fn launch(
+    suite: Suite,
+    command: &[&str],
+    file: Option<(&Path, &str)>,
+) -> Result<Container<GenericImage>, ClusterError> {
+    prepare(suite)?;
+    let owner = Owner::this().map_err(ClusterError::system("know this process"))?;
+    // A volume of the container's own: its upper layer is slow, and no file system of this machine
+    // gets trusted.* attributes.
+    let mut mounts = vec![Mount {
+        target: Some("/data".to_owned()),
+        typ: Some(MountType::VOLUME),
+        ..Mount::default()
+    }];
+    mounts.extend(file.map(|(here, there)| Mount {
+        source: Some(here.to_string_lossy().into_owned()),
+        target: Some(there.to_owned()),
+        typ: Some(MountType::BIND),
+        read_only: Some(true),
+        ..Mount::default()
+    }));
+    GenericImage::new(recipe::NAME, &recipe::tag(suite))
+        .with_cmd(command.iter().copied())
+        // For trusted.* attributes, and nothing else: --privileged is not needed.
+        .with_cap_add("SYS_ADMIN")
+        .with_network("bridge")
+        .with_label(owner::LABEL, owner.label())
+        .with_host_config_modifier(move |host| {
+            // A killed brick that nobody reaps is taken for alive.
+            host.init = Some(true);
+            host.mounts.get_or_insert_default().extend(mounts.clone());
+        })
+        .start()
+        .map_err(ClusterError::docker("start a container"))
+}
+
 /// Everything that comes before the container, on a runtime of its own.
-fn prepare() -> Result<(), ClusterError> {
+fn prepare(suite: Suite) -> Result<(), ClusterError> {
     let runtime =
         tokio::runtime::Runtime::new().map_err(ClusterError::system("start a runtime"))?;
     runtime.block_on(async {
@@ -135,9 +154,9 @@ fn prepare() -> Result<(), ClusterError> {
             .await
             .map_err(ClusterError::docker("connect"))?;
         sweep(&docker).await?;
-        match recipe::is_there(&docker).await? {
+        match recipe::is_there(&docker, suite).await? {
             true => Ok(()),
-            false => recipe::make(&docker).await,
+            false => recipe::make(&docker, suite).await,
         }
     })
 }

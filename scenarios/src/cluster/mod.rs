@@ -6,6 +6,7 @@
 //! gone once the next one starts.
 
 mod container;
+pub mod contract;
 mod loan;
 mod owner;
 pub mod preflight;
@@ -14,6 +15,7 @@ mod volume;
 
 pub use container::Cluster;
 pub use loan::{VARIABLE, lend};
+pub use recipe::Suite;
 pub use volume::{BRICKS, Volume};
 
 use std::io;

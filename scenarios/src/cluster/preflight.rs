@@ -6,21 +6,11 @@ use std::process::{Command, Stdio};
 
 use testcontainers::core::client::docker_client_instance;
 
-use super::recipe;
+use super::recipe::{self, Suite};
 
-/// What is missing; empty when a cluster can be had.
+/// What is missing; empty when a cluster can be had, and clients of it on this machine.
 pub fn missing() -> Vec<String> {
-    let mut missing = Vec::new();
-    match has_image() {
-        Ok(true) => {}
-        // Without the image it has to be made.
-        Ok(false) if !starts("mmdebstrap") => missing.push(
-            "needs mmdebstrap to make the image of the container: apt-get install mmdebstrap"
-                .to_owned(),
-        ),
-        Ok(false) => {}
-        Err(why) => missing.push(docker_remedy(&why)),
-    }
+    let mut missing = missing_for_containers(Suite::Bookworm);
     if glfs_sys::Api::load().is_err() {
         missing.push("needs libgfapi, for glintd: apt-get install libgfapi0".to_owned());
     }
@@ -33,14 +23,30 @@ pub fn missing() -> Vec<String> {
     missing
 }
 
-fn has_image() -> Result<bool, String> {
+/// What is missing for the container alone.
+pub(super) fn missing_for_containers(suite: Suite) -> Vec<String> {
+    let mut missing = Vec::new();
+    match has_image(suite) {
+        Ok(true) => {}
+        // Without the image it has to be made.
+        Ok(false) if !starts("mmdebstrap") => missing.push(
+            "needs mmdebstrap to make the image of the container: apt-get install mmdebstrap"
+                .to_owned(),
+        ),
+        Ok(false) => {}
+        Err(why) => missing.push(docker_remedy(&why)),
+    }
+    missing
+}
+
+fn has_image(suite: Suite) -> Result<bool, String> {
     let runtime = tokio::runtime::Runtime::new().map_err(|why| why.to_string())?;
     runtime.block_on(async {
         let docker = docker_client_instance()
             .await
             .map_err(|why| why.to_string())?;
         docker.ping().await.map_err(|why| whole(&why))?;
-        recipe::is_there(&docker)
+        recipe::is_there(&docker, suite)
             .await
             .map_err(|why| why.to_string())
     })

@@ -14,8 +14,32 @@ use super::ClusterError;
 /// The name of every image made here.
 pub(super) const NAME: &str = "glint-gluster";
 
-/// The release, whose Gluster is 10.3.
-const SUITE: &str = "bookworm";
+/// A release of Debian, for the Gluster that comes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suite {
+    /// Gluster 10.3.
+    Bookworm,
+    /// Gluster 11.1. Its archive is signed by keys that debian-archive-keyring has since
+    /// 2023.3+deb12u2.
+    Trixie,
+}
+
+impl Suite {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bookworm => "bookworm",
+            Self::Trixie => "trixie",
+        }
+    }
+
+    /// The Gluster in it.
+    pub fn gluster(self) -> &'static str {
+        match self {
+            Self::Bookworm => "10.3",
+            Self::Trixie => "11.1",
+        }
+    }
+}
 
 /// `apt` rather than `minbase`: a container needs none of what makes a machine.
 const ARGUMENTS: [&str; 2] = ["--variant=apt", "--include=glusterfs-server"];
@@ -24,16 +48,20 @@ const ARGUMENTS: [&str; 2] = ["--variant=apt", "--include=glusterfs-server"];
 const CHUNK: usize = 1 << 20;
 
 /// Names suite and recipe.
-pub(super) fn tag() -> String {
-    let recipe = format!("mmdebstrap {} {SUITE}", ARGUMENTS.join(" "));
+pub(super) fn tag(suite: Suite) -> String {
+    let suite = suite.name();
+    let recipe = format!("mmdebstrap {} {suite}", ARGUMENTS.join(" "));
     let hash = Sha256::digest(recipe);
     let digits: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{SUITE}-{digits}")
+    format!("{suite}-{digits}")
 }
 
 /// Whether Docker has the image.
-pub(super) async fn is_there(docker: &Docker) -> Result<bool, ClusterError> {
-    match docker.inspect_image(&format!("{NAME}:{}", tag())).await {
+pub(super) async fn is_there(docker: &Docker, suite: Suite) -> Result<bool, ClusterError> {
+    match docker
+        .inspect_image(&format!("{NAME}:{}", tag(suite)))
+        .await
+    {
         Ok(_) => Ok(true),
         Err(bollard::errors::Error::DockerResponseServerError {
             status_code: 404, ..
@@ -43,16 +71,16 @@ pub(super) async fn is_there(docker: &Docker) -> Result<bool, ClusterError> {
 }
 
 /// Makes the image, in about half a minute.
-pub(super) async fn make(docker: &Docker) -> Result<(), ClusterError> {
+pub(super) async fn make(docker: &Docker, suite: Suite) -> Result<(), ClusterError> {
     let failed = |why: String| ClusterError::Image {
-        image: format!("{NAME}:{}", tag()),
+        image: format!("{NAME}:{}", tag(suite)),
         why,
     };
     let folder = tempfile::tempdir().map_err(ClusterError::system("make a folder"))?;
     let archive = folder.path().join("root.tar");
     let output = Command::new("mmdebstrap")
         .args(ARGUMENTS)
-        .arg(SUITE)
+        .arg(suite.name())
         .arg(&archive)
         .stdin(Stdio::null())
         .output()
@@ -78,7 +106,7 @@ pub(super) async fn make(docker: &Docker) -> Result<(), ClusterError> {
     let options = CreateImageOptions {
         from_src: Some("-".to_owned()),
         repo: Some(NAME.to_owned()),
-        tag: Some(tag()),
+        tag: Some(tag(suite)),
         ..CreateImageOptions::default()
     };
     let mut progress = docker

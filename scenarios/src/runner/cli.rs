@@ -62,6 +62,16 @@ enum Command {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
+    /// Run the contract suite of libgfapi on real Gluster of every release, in containers, and
+    /// compare the verdicts.
+    #[cfg(feature = "clusters")]
+    Contract {
+        /// The program: cargo build -p gluster-mock --features contract --bin gluster-contract
+        program: PathBuf,
+        /// Options for it, such as --filter.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -157,6 +167,8 @@ pub fn main() -> ExitCode {
         Command::Prove(arguments) => prove(&arguments),
         #[cfg(feature = "clusters")]
         Command::Cluster { command } => lend(&command),
+        #[cfg(feature = "clusters")]
+        Command::Contract { program, options } => contract(&program, &options),
     };
     ExitCode::from(code)
 }
@@ -174,6 +186,29 @@ fn lend(command: &[String]) -> u8 {
             eprintln!("{why}");
             ENVIRONMENT
         }
+    }
+}
+
+/// Passes when every case passes on every release.
+#[cfg(feature = "clusters")]
+fn contract(program: &Path, options: &[String]) -> u8 {
+    use crate::cluster::contract::{SUITES, differences, play};
+
+    let mut runs = Vec::new();
+    for suite in SUITES {
+        eprintln!("Gluster {}", suite.gluster());
+        match play(program, suite, options) {
+            Ok(played) => runs.push(played),
+            Err(why) => {
+                eprintln!("{why}");
+                return ENVIRONMENT;
+            }
+        }
+    }
+    eprint!("{}", differences(&runs));
+    match runs.iter().all(|run| run.is_clean) {
+        true => CONFORMS,
+        false => FAILURES,
     }
 }
 
