@@ -496,7 +496,7 @@ impl Volume {
         call: &Call,
     ) -> Result<(), Errno> {
         let (kind, bricks) = (self.settings.kind, self.bricks.len());
-        if kind.is_replicated(bricks) || self.opens.get(&handle.id).is_none() {
+        if kind.is_replicated(bricks) || !self.opens.contains_key(&handle.id) {
             return Ok(());
         }
         let connected = self.clients.get(&client).ok_or(Errno::EBADF)?.connected();

@@ -236,7 +236,7 @@ const MANDATORY: &[Case] = &[
             // Owners stick to threads, and this one must not keep it.
             let (own, other, after) = thread::scope(|scope| {
                 let own = scope.spawn(|| {
-                    file.set_lock_owner(&mut *b"owner-00".to_vec())?;
+                    file.set_lock_owner(&mut b"owner-00".to_vec())?;
                     file.file_lock(F_SETLK, whole(), GLFS_LK_MANDATORY)?;
                     file.pwrite(&[2; 512], 0)
                 });
