@@ -419,7 +419,6 @@ impl Volume {
                 return Err(errno);
             }
         }
-        self.mind_shards(handle.file, &call)?;
         let placed = self.settings.kind.placement(self.bricks.len(), handle.file);
         self.check_reach(client, handle, placed, &call)?;
         Ok(None)

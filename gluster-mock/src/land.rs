@@ -17,6 +17,9 @@ use crate::marks::Mark;
 use crate::trace::Event;
 use crate::volume::Volume;
 
+/// What a dispersed volume of two data bricks writes as one.
+const STRIPE: u64 = 1024;
+
 /// O_DSYNC, which is a part of O_SYNC.
 const O_DSYNC: i32 = 0o10000;
 
@@ -144,7 +147,16 @@ impl Volume {
         }
         let asks = self.asks_for_enforcement(file);
         let enforcing = asks && self.knows_of_enforcement(brick, file);
-        let checked = self.bricks[brick].locks.check(file, claim, enforcing);
+        let mut checked = self.bricks[brick].locks.check(file, claim, enforcing);
+        // A part of a stripe is read before it is written, and the read is what is refused.
+        let parts = [claim.range.start, claim.range.end];
+        let partial = parts.iter().any(|at| !at.is_multiple_of(STRIPE));
+        if self.settings.kind == Kind::Disperse
+            && checked == Checked::Refused(Errno::EBUSY)
+            && partial
+        {
+            checked = Checked::Refused(Errno::EAGAIN);
+        }
         match checked {
             Checked::Refused(Errno::EBUSY) => self.marks.hit(Mark::FencedWrite),
             Checked::Refused(_) => self.marks.hit(Mark::FencedOther),
@@ -155,31 +167,25 @@ impl Volume {
     }
 
     /// Whether the brick has read the file's attribute since it began. A plain volume reads it with
-    /// any call; under AFR reads and writes do not ask for it (fencing.md §8, H3). Where no brick
-    /// has, the clients' handles, opened again, have made all of them but one read it.
+    /// any call; under AFR the first read or write after a restart goes by before the brick has read
+    /// it (fencing.md §8, H3).
     fn knows_of_enforcement(&mut self, brick: usize, file: Ino) -> bool {
-        if let Some(known) = self.bricks[brick].locks.knows(file) {
-            return known;
+        let replicated = self.settings.kind.is_replicated(self.bricks.len());
+        let locks = &mut self.bricks[brick].locks;
+        let known = locks.knows(file);
+        locks.learn(file, true);
+        if known.is_none() && replicated {
+            self.marks.hit(Mark::HoleRestart);
+            return false;
         }
-        let bricks = self.bricks.len();
-        if !self.settings.kind.is_replicated(bricks) {
-            self.bricks[brick].locks.learn(file, true);
-            return true;
-        }
-        let mut others = self.bricks.iter();
-        if others.all(|other| other.locks.knows(file).is_none()) {
-            let ignorant = self.chance.below(bricks as u64) as usize;
-            for (index, other) in self.bricks.iter_mut().enumerate() {
-                if index != ignorant {
-                    other.locks.learn(file, true);
-                }
-            }
-            if brick != ignorant {
-                return true;
-            }
-        }
-        self.marks.hit(Mark::HoleRestart);
-        false
+        known.unwrap_or(true)
+    }
+
+    /// Whether a new lock pushes others aside: where it is enforced, and without mandatory locks, where
+    /// nothing is, too.
+    fn pushes_aside(&self, file: Ino) -> bool {
+        let idle = self.settings.enforce && !self.settings.mandatory.is_on();
+        idle || self.asks_for_enforcement(file)
     }
 
     /// The locks' word on a lock.
@@ -196,20 +202,15 @@ impl Volume {
             return Checked::Refused(Errno::EOPNOTSUPP);
         }
         let enforcing = self.asks_for_enforcement(file);
+        let pushes = self.pushes_aside(file);
         let locks = &mut self.bricks[brick].locks;
         locks.learn(file, enforcing);
-        let free = enforcing
+        let free = pushes
             || lock.kind == LockType::Unlock
             || locks.in_the_way(file, client, lock).is_none();
         match lock.verb {
             LockVerb::Get => Checked::Go,
             _ if free => Checked::Go,
-            // The locks translator takes an enforced lock for one that may be pushed aside, and finds
-            // that it may not (fencing.md §3).
-            LockVerb::Set if self.settings.enforce && !self.settings.mandatory.is_on() => {
-                self.marks.hit(Mark::LockWaited);
-                Checked::Wait
-            }
             LockVerb::Set => {
                 self.marks.hit(Mark::LockConflict);
                 Checked::Refused(Errno::EAGAIN)
@@ -232,7 +233,7 @@ impl Volume {
         let (kind, total) = (self.settings.kind, self.bricks.len());
         let has_bytes = kind.has_bytes(total, brick);
         let durable = self.is_durable(call);
-        let enforcing = self.asks_for_enforcement(file);
+        let pushes = self.pushes_aside(file);
         let shard = self.settings.shard;
         if let Call::Stat { .. } = call {
             return self.attributes_on(brick, file).map(Reply::Attributes);
@@ -303,7 +304,7 @@ impl Volume {
                     let found = found.map(|held| (held.kind, held.range.clone()));
                     return Ok(Reply::Lock(found));
                 }
-                if holder.locks.put(file, client, lock, enforcing) {
+                if holder.locks.put(file, client, lock, pushes) {
                     desk.marks.hit(Mark::LockPreempted);
                 }
             }
@@ -460,29 +461,17 @@ impl Volume {
         holder.behind(file).error.map_or(Ok(()), Err)
     }
 
-    /// Reading a shard that is gone is ENOENT; writing makes it anew.
-    pub(crate) fn mind_shards(&mut self, file: Ino, call: &Call) -> Result<(), Errno> {
-        let Some(gone) = self.nodes.get(&file).and_then(|node| node.shards_gone) else {
-            return Ok(());
-        };
-        match call {
-            Call::Read { at, len, .. } if at + *len as u64 > gone => Err(Errno::ENOENT),
-            Call::Write { at, bytes, .. } if at + bytes.len() as u64 > gone => {
-                if let Some(node) = self.nodes.get_mut(&file) {
-                    node.shards_gone = None;
-                }
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// A refused truncate of a sharded file has removed the shards behind it before it asked the
-    /// first one (gfapi.md §4).
+    /// first one; the length stays (gfapi.md §4).
     pub(crate) fn lose_shards(&mut self, file: Ino, size: u64) {
         let first = (size / self.settings.shard + 1) * self.settings.shard;
-        if let Some(node) = self.nodes.get_mut(&file) {
-            node.shards_gone = Some(first);
+        let (bricks, mut desk) = self.desk();
+        for brick in bricks {
+            let end = brick.size(file);
+            if brick.up && first < end {
+                // A brick that cannot has nothing there either.
+                let _gone = brick.zero(file, first..end, true, &mut desk);
+            }
         }
     }
 

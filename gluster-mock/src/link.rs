@@ -9,7 +9,6 @@ use crate::client::Link;
 use crate::command::{Cut, Stillness};
 use crate::errno::Errno;
 use crate::flight::{Due, LegState, Stage};
-use crate::kind::Set;
 use crate::locks::ENFORCE;
 use crate::marks::Mark;
 use crate::volume::Volume;
@@ -178,14 +177,18 @@ impl Volume {
             .filter(|(_, o)| o.handle.client == client && o.bad.is_none());
         let held: Vec<_> = held
             .filter_map(|(id, o)| Some((*id, o.handle.file, o.lock.clone()?)))
+            .filter(|(_, _, (lock, _))| lock.mandatory)
             .collect();
         for (id, file, (lock, _)) in held {
             let elsewhere = self.bricks.iter().enumerate();
             let elsewhere = elsewhere
                 .filter(|(other, b)| *other != brick && b.up && b.locks.holds(file, client))
                 .count();
-            // Only who still has it on the others takes it again.
+            // Only who still has it on the others takes it again; another learns that it has none.
             if (elsewhere + 1) * 2 <= self.bricks.len() {
+                if let Some(opened) = self.opens.get_mut(&id) {
+                    opened.lock = None;
+                }
                 continue;
             }
             let enforcing = self.asks_for_enforcement(file);
@@ -220,9 +223,13 @@ impl Volume {
         let mut short = Vec::new();
         let own = self.opens.values_mut();
         for opened in own.filter(|opened| opened.handle.client == client) {
-            let Some((_, granted)) = &mut opened.lock else {
+            let Some((lock, granted)) = &mut opened.lock else {
                 continue;
             };
+            // Others are not AFR's to keep.
+            if !lock.mandatory {
+                continue;
+            }
             granted.take(brick);
             let placed = kind.placement(bricks, opened.handle.file);
             if !kind.suffices(bricks, *granted, placed) {
@@ -234,23 +241,19 @@ impl Volume {
         }
     }
 
-    /// A handle lost its lock on a quorum a moment ago. It is bad from now on where some brick still
-    /// has the lock; where none has, the client forgets that there was one.
+    /// A handle lost its lock on a quorum a moment ago, and has not got it back: it is bad for good.
     pub(crate) fn give_up_lock(&mut self, handle: u64) {
         let (kind, bricks) = (self.settings.kind, self.bricks.len());
         let Some(opened) = self.opens.get_mut(&handle) else {
             return;
         };
         let placed = kind.placement(bricks, opened.handle.file);
-        match &opened.lock {
-            Some((_, granted)) if *granted == Set::default() => opened.lock = None,
-            Some((_, granted))
-                if !kind.suffices(bricks, *granted, placed) && opened.bad.is_none() =>
-            {
-                opened.bad = Some(Errno::EBADF);
-                self.marks.hit(Mark::LockQuorumLost);
-            }
-            _ => {}
+        if let Some((_, granted)) = &opened.lock
+            && !kind.suffices(bricks, *granted, placed)
+            && opened.bad.is_none()
+        {
+            opened.bad = Some(Errno::EBADF);
+            self.marks.hit(Mark::LockQuorumLost);
         }
     }
 

@@ -475,7 +475,6 @@ impl Volume {
             entry,
             opened: 0,
             named: true,
-            shards_gone: None,
             turn: Turn::default(),
         };
         self.nodes.insert(file, node);

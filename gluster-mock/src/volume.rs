@@ -51,8 +51,6 @@ pub(crate) struct Node {
     pub(crate) opened: u32,
     /// Whether a path leads to it.
     pub(crate) named: bool,
-    /// Shards from that byte on were removed while the file's length says otherwise.
-    pub(crate) shards_gone: Option<u64>,
     /// AFR's inode lock.
     pub(crate) turn: Turn,
 }
@@ -114,7 +112,6 @@ impl Volume {
                 entry,
                 opened: 0,
                 named: true,
-                shards_gone: None,
                 turn: Turn::default(),
             };
             self.nodes.insert(node.entry.file, node);

@@ -137,11 +137,11 @@ fn play(options: &Options) -> u8 {
     };
     let wanted: Vec<Case> = cases().into_iter().filter(wanted).collect();
     let rows = run(api, Arc::clone(&ground), &wanted, options.jobs, tell);
-    if let Some(file) = &options.json {
-        if let Err(why) = std::fs::write(file, json(ground.version(), &rows)) {
-            eprintln!("{}: {why}", file.display());
-            return NO_GROUND;
-        }
+    if let Some(file) = &options.json
+        && let Err(why) = std::fs::write(file, json(ground.version(), &rows))
+    {
+        eprintln!("{}: {why}", file.display());
+        return NO_GROUND;
     }
     let count = |of: fn(&Outcome) -> bool| rows.iter().filter(|row| of(&row.outcome)).count();
     let passed = count(|outcome| matches!(outcome, Outcome::Passed));
