@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use crate::call::{Ino, Moment};
 use crate::chance::Chance;
 use crate::errno::Errno;
-use crate::flight::Landing;
+use crate::legs::Landing;
 use crate::locks::Locks;
 use crate::marks::{Mark, Marks};
 use crate::medium::{Medium, PAGE, Page, pieces};

@@ -230,88 +230,77 @@ impl Volume {
         call: &Call,
         file: Ino,
     ) -> Answer {
-        let (kind, total) = (self.settings.kind, self.bricks.len());
-        let has_bytes = kind.has_bytes(total, brick);
-        let durable = self.is_durable(call);
-        let pushes = self.pushes_aside(file);
-        let shard = self.settings.shard;
-        if let Call::Stat { .. } = call {
-            return self.attributes_on(brick, file).map(Reply::Attributes);
+        match call {
+            Call::Stat { .. } => self.attributes_on(brick, file).map(Reply::Attributes),
+            Call::Read { .. } | Call::Seek { .. } => look(&mut self.bricks[brick], call, file),
+            Call::Lock { lock, .. } => self.land_lock(brick, client, lock, file),
+            call if changes_bytes(call) => self.change(brick, call, file).map(|()| Reply::Done),
+            // Names: one effect for all bricks, when all of them have been there.
+            _ => Ok(Reply::Done),
         }
+    }
+
+    fn land_lock(&mut self, brick: usize, client: ClientId, lock: &LockCall, file: Ino) -> Answer {
+        let pushes = self.pushes_aside(file);
+        let locks = &mut self.bricks[brick].locks;
+        if lock.verb == LockVerb::Get {
+            let found = locks.in_the_way(file, client, lock);
+            let found = found.map(|held| (held.kind, held.range.clone()));
+            return Ok(Reply::Lock(found));
+        }
+        if locks.put(file, client, lock, pushes) {
+            self.marks.hit(Mark::LockPreempted);
+        }
+        Ok(Reply::Done)
+    }
+
+    /// What a call that changes bytes does to those of one brick.
+    fn change(&mut self, brick: usize, call: &Call, file: Ino) -> Result<(), Errno> {
+        let has_bytes = self.settings.kind.has_bytes(self.bricks.len(), brick);
+        let durable = self.is_durable(call);
+        let shard = self.settings.shard;
         let (bricks, mut desk) = self.desk();
         let holder = &mut bricks[brick];
-        if let Some(errno) = holder.error
-            && changes_bytes(call)
-        {
+        if let Some(errno) = holder.error {
             desk.marks.hit(Mark::BrickErroring);
             return Err(errno);
         }
         match call {
-            Call::Read { at, len, .. } => {
-                let size = holder.size(file);
-                let len = size.saturating_sub(*at).min(*len as u64) as usize;
-                let mut bytes = vec![0; len];
-                holder.read(file, *at, &mut bytes)?;
-                return Ok(Reply::Bytes(bytes));
-            }
-            Call::Seek { at, hole, .. } => {
-                let size = holder.size(file);
-                let found = holder.next(file, *at, *hole);
-                if *at >= size || (!hole && found >= size) {
-                    return Err(Errno::ENXIO);
-                }
-                return Ok(Reply::Count(found));
-            }
+            Call::Sync { kind, .. } => sync(holder, file, *kind, &mut desk),
             // An arbiter has names and no bytes.
-            Call::Write { .. }
-            | Call::Truncate { .. }
-            | Call::Discard { .. }
-            | Call::Zerofill { .. }
-            | Call::Fallocate { .. }
-                if !has_bytes => {}
-            Call::Write { bytes, .. } if bytes.is_empty() => {}
+            _ if !has_bytes => Ok(()),
+            Call::Write { bytes, .. } if bytes.is_empty() => Ok(()),
             Call::Write { at, bytes, .. } => {
                 holder.write(file, *at, bytes, &mut desk)?;
-                if durable && (shard == 0 || *at < shard) {
-                    holder.sync_data(file, &mut desk)?;
+                match durable && (shard == 0 || *at < shard) {
+                    true => holder.sync_data(file, &mut desk),
+                    false => Ok(()),
                 }
             }
-            Call::Sync { kind, .. } => sync(holder, file, *kind, &mut desk)?,
-            Call::Truncate { size, .. } => holder.set_len(file, *size)?,
+            Call::Truncate { size, .. } => holder.set_len(file, *size),
+            Call::Discard { .. } if holder.full => {
+                desk.marks.hit(Mark::BrickFull);
+                Err(Errno::ENOSPC)
+            }
             Call::Discard { range, .. } => {
-                if holder.full {
-                    desk.marks.hit(Mark::BrickFull);
-                    return Err(Errno::ENOSPC);
-                }
                 let end = range.end.min(holder.size(file)).max(range.start);
-                holder.zero(file, range.start..end, true, &mut desk)?;
+                holder.zero(file, range.start..end, true, &mut desk)
             }
             Call::Zerofill { range, .. } => {
                 holder.zero(file, range.clone(), false, &mut desk)?;
-                holder.grow(file, range.end)?;
+                holder.grow(file, range.end)
             }
             Call::Fallocate {
                 range, keep_size, ..
             } => {
                 holder.allocate(file, range.clone(), &mut desk)?;
-                if !keep_size {
-                    holder.grow(file, range.end)?;
+                match keep_size {
+                    true => Ok(()),
+                    false => holder.grow(file, range.end),
                 }
             }
-            Call::Lock { lock, .. } => {
-                if lock.verb == LockVerb::Get {
-                    let found = holder.locks.in_the_way(file, client, lock);
-                    let found = found.map(|held| (held.kind, held.range.clone()));
-                    return Ok(Reply::Lock(found));
-                }
-                if holder.locks.put(file, client, lock, pushes) {
-                    desk.marks.hit(Mark::LockPreempted);
-                }
-            }
-            // Names: one effect for all bricks, when all of them have been there.
-            _ => {}
+            _ => Ok(()),
         }
-        Ok(Reply::Done)
     }
 
     /// A lock that is granted by enough bricks is the handle's; otherwise it is given back.
@@ -604,6 +593,27 @@ fn changes_bytes(call: &Call) -> bool {
             | Call::Zerofill { .. }
             | Call::Fallocate { .. }
     )
+}
+
+/// What a brick has of a file.
+fn look(brick: &mut Brick, call: &Call, file: Ino) -> Answer {
+    let size = brick.size(file);
+    match call {
+        Call::Read { at, len, .. } => {
+            let len = size.saturating_sub(*at).min(*len as u64) as usize;
+            let mut bytes = vec![0; len];
+            brick.read(file, *at, &mut bytes)?;
+            Ok(Reply::Bytes(bytes))
+        }
+        Call::Seek { at, hole, .. } => {
+            let found = brick.next(file, *at, *hole);
+            match *at >= size || (!hole && found >= size) {
+                true => Err(Errno::ENXIO),
+                false => Ok(Reply::Count(found)),
+            }
+        }
+        _ => Err(Errno::EINVAL),
+    }
 }
 
 fn sync(brick: &mut Brick, file: Ino, kind: SyncKind, desk: &mut Desk<'_>) -> Result<(), Errno> {

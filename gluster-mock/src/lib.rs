@@ -19,6 +19,7 @@ pub mod face_c;
 mod flight;
 pub mod kind;
 mod land;
+mod legs;
 mod link;
 mod locks;
 pub mod marks;

@@ -118,7 +118,7 @@ impl Volume {
             return;
         }
         self.marks.hit(Mark::BrickKilled);
-        let busy = |leg: &crate::flight::Leg| leg.brick == brick && leg.state.is_open();
+        let busy = |leg: &crate::legs::Leg| leg.brick == brick && leg.state.is_open();
         if self
             .flights
             .values()

@@ -72,6 +72,13 @@ impl Volume {
                 if idle && !stalled {
                     self.schedule(due, Due::Turn(file));
                 }
+                // It asks every brick for the lock, so it notices one that is silent.
+                for brick in 0..self.bricks.len() {
+                    let cut = self.link(client, brick).is_some_and(|l| l.cut.is_some());
+                    if cut || self.bricks[brick].hung.is_some() {
+                        self.watch(now, ticket, client, brick);
+                    }
+                }
                 false
             }
             _ => {

@@ -220,6 +220,10 @@ impl Volume {
             self.kill_client(Moment(0), client);
         }
         self.due.clear();
+        // Clients that were about to begin.
+        for (ticket, _) in std::mem::take(&mut self.flights) {
+            self.answered.push((ticket, Err(Errno::ENOTCONN)));
+        }
         for brick in &mut self.bricks {
             brick.restart();
         }
