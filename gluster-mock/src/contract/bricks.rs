@@ -6,15 +6,15 @@ use std::time::Duration;
 use glfs_sys::types::{O_RDWR, SEEK_DATA};
 
 use super::case::{
-    Case, Company, Fault, Stage, Verdict, a, equal, eventually, pattern, refused, same, timed,
-    took, with,
+    Case, Company, Fault, Stage, Verdict, a, equal, eventually, pattern, reconnected, refused,
+    same, timed, took, with,
 };
 use super::client::{Answer, Handle};
 use super::ground::{Kind, Wish};
 use crate::errno::Errno;
 
 /// Seen: within a second; a busy machine needs longer.
-const RETURN_LIMIT: Duration = Duration::from_secs(15);
+const RETURN_LIMIT: Duration = Duration::from_secs(60);
 /// A heal of some kilobytes, which the daemon begins when it sees the brick.
 const HEAL_LIMIT: Duration = Duration::from_secs(60);
 
@@ -155,7 +155,7 @@ pub(super) const CASES: &[Case] = &[
                 stage.volume().start_bricks()?;
                 healed(stage, brick)?;
                 // The daemon healed it; this client may not have found it again yet.
-                thread::sleep(Duration::from_secs(4));
+                reconnected(stage, &*stage.mount()?, &stage.path("f"))?;
             }
             for round in 0..8 {
                 let read = file.pread(4096, i64::from(round) * 4096)?;
@@ -266,7 +266,7 @@ pub(super) const CASES: &[Case] = &[
             stage.mount()?.unlink(&stage.path("f"))?;
             stage.volume().kill_brick(0)?;
             stage.volume().start_bricks()?;
-            thread::sleep(Duration::from_secs(4));
+            reconnected(stage, &*stage.mount()?, "/")?;
             refused("pwrite", file.pwrite(&[2; 4096], 0), Errno::ENOENT)?;
             refused("pread", file.pread(4096, 0), Errno::ENOENT)?;
             refused("fstat", file.stat(), Errno::EBADFD)
@@ -376,7 +376,7 @@ fn away(stage: &Stage, bricks: &[usize]) -> Verdict {
     eventually(RETURN_LIMIT, || file.pwrite(&pattern(3, 4096), 4096))?;
     if stage.kind() == Kind::Disperse {
         // Data go on; durability does not, until it is opened again.
-        thread::sleep(Duration::from_secs(4));
+        reconnected(stage, &*stage.mount()?, &stage.path("f"))?;
         refused("fsync", file.fsync(), Errno::EBADF)?;
         let again = stage.mount()?.open(&stage.path("f"), O_RDWR)?;
         again.pwrite(&pattern(3, 4096), 4096)?;

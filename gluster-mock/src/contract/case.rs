@@ -12,6 +12,9 @@ use super::client::{Address, Answer, Handle, Mount, Refusal};
 use super::ground::{Ground, GroundError, Kind, Volume, Wish};
 use crate::errno::Errno;
 
+/// Within three seconds on an idle machine.
+const RECONNECT_LIMIT: Duration = Duration::from_secs(60);
+
 /// Something real Gluster does, and how to see it.
 #[derive(Clone, Copy)]
 pub struct Case {
@@ -146,6 +149,26 @@ impl Stage {
         let file = self.file(name)?;
         file.pwrite(data, 0)?;
         Ok(file)
+    }
+}
+
+/// Waits until that client has found every brick of a file again, as its path says. It looks for a
+/// brick that came back every few seconds, and has its handles open there before it says so.
+pub(super) fn reconnected(stage: &Stage, mount: &Mount, path: &str) -> Verdict {
+    let bricks = stage.kind().bricks();
+    let deadline = Instant::now() + RECONNECT_LIMIT;
+    loop {
+        let told = mount.getxattr(path, "trusted.glusterfs.pathinfo", 16 << 10);
+        let told = told.map(|(_, text)| String::from_utf8_lossy(&text).into_owned());
+        if told.as_ref().map(|text| text.matches("<POSIX(").count()) == Ok(bricks) {
+            // AFR takes its locks there right after.
+            std::thread::sleep(Duration::from_secs(1));
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(Fault::Seen(format!("not all bricks are back: {told:?}")));
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

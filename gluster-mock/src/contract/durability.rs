@@ -18,7 +18,7 @@ use crate::errno::Errno;
 const SMALL: u64 = 24 << 20;
 /// The brick looks at its room every five seconds.
 const NOTICE_LIMIT: Duration = Duration::from_secs(20);
-const RETURN_LIMIT: Duration = Duration::from_secs(15);
+const RETURN_LIMIT: Duration = Duration::from_secs(60);
 
 const WRITE_BEHIND: &[(&str, &str)] = &[("performance.write-behind", "on")];
 /// Switches write-behind off for one client.

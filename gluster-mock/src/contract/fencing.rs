@@ -68,6 +68,7 @@ pub(super) struct Duel {
     pub(super) old: Handle,
     pub(super) new: Handle,
     pub(super) old_mount: Mount,
+    pub(super) new_mount: Mount,
     pub(super) path: String,
     mode: LockMode,
 }
@@ -87,11 +88,13 @@ impl Duel {
             _ => GLFS_LK_MANDATORY,
         };
         old.file_lock(F_SETLK, whole(), mode)?;
-        let new = stage.client(&[])?.open(&path, O_RDWR)?;
+        let new_mount = stage.client(&[])?;
+        let new = new_mount.open(&path, O_RDWR)?;
         Ok(Self {
             old,
             new,
             old_mount,
+            new_mount,
             path,
             mode,
         })

@@ -6,16 +6,15 @@ use std::time::Duration;
 use glfs_sys::types::{F_SETLK, GLFS_LK_MANDATORY, O_RDWR};
 
 use super::case::{
-    Case, Company, Stage, Verdict, equal, eventually, pattern, refused, same, timed, took, with,
+    Case, Company, Stage, Verdict, equal, eventually, pattern, reconnected, refused, same, timed,
+    took, with,
 };
 use super::fencing::{Duel, ENFORCE, FORCED, is_fenced};
 use super::ground::Kind;
 use super::locks::whole;
 use crate::errno::Errno;
 
-/// For a client to find a brick again that came back, and for AFR to take its locks there.
-const RECONNECT: Duration = Duration::from_secs(4);
-const RETURN_LIMIT: Duration = Duration::from_secs(15);
+const RETURN_LIMIT: Duration = Duration::from_secs(60);
 
 const fn case(
     kind: Kind,
@@ -55,7 +54,7 @@ pub(super) const CASES: &[Case] = &[
                 stage.volume().kill_brick(brick)?;
                 equal("meanwhile", duel.old.pwrite(&[brick as u8; 4096], 0)?, 4096)?;
                 stage.volume().start_bricks()?;
-                thread::sleep(RECONNECT);
+                both_reconnected(stage, &duel)?;
                 equal("after", duel.old.pwrite(&[brick as u8; 4096], 0)?, 4096)?;
             }
             is_fenced("new", &duel.new)
@@ -73,7 +72,7 @@ pub(super) const CASES: &[Case] = &[
             duel.take_over()?;
             refused("meanwhile", duel.old.pwrite(&[2; 4096], 0), Errno::EBUSY)?;
             stage.volume().start_bricks()?;
-            thread::sleep(RECONNECT);
+            both_reconnected(stage, &duel)?;
             refused("after", duel.old.pwrite(&[3; 4096], 0), Errno::EBUSY)?;
             equal("new", duel.new.pwrite(&pattern(4, 4096), 0)?, 4096)?;
             same("new reads", &duel.new.pread(4096, 0)?, &pattern(4, 4096))
@@ -95,7 +94,7 @@ pub(super) const CASES: &[Case] = &[
             )?;
             refused("write", duel.old.pwrite(&[2; 4096], 0), Errno::EBADF)?;
             stage.volume().start_bricks()?;
-            thread::sleep(RECONNECT);
+            both_reconnected(stage, &duel)?;
             refused("write", duel.old.pwrite(&[2; 4096], 0), Errno::EBADF)?;
             refused("read", duel.old.pread(4096, 0), Errno::EBADF)?;
             let lock = duel.old.file_lock(F_SETLK, whole(), GLFS_LK_MANDATORY);
@@ -117,7 +116,7 @@ pub(super) const CASES: &[Case] = &[
             stage.volume().kill_brick(1)?;
             thread::sleep(Duration::from_secs(1));
             stage.volume().start_bricks()?;
-            thread::sleep(RECONNECT);
+            both_reconnected(stage, &duel)?;
             let again = duel.old_mount.open(&duel.path, O_RDWR)?;
             equal("before a lock", again.pwrite(&pattern(3, 4096), 0)?, 4096)
         },
@@ -134,7 +133,7 @@ pub(super) const CASES: &[Case] = &[
                 duel.old.pwrite(&pattern(2, 4096), 0),
                 Errno::EBUSY,
             )?;
-            restart_all(stage, 3)?;
+            restart_all(stage, &duel)?;
             refused(
                 "old handle",
                 duel.old.pwrite(&pattern(3, 4096), 0),
@@ -158,7 +157,7 @@ pub(super) const CASES: &[Case] = &[
         |stage| {
             let duel = Duel::begin(stage)?;
             duel.take_over()?;
-            restart_all(stage, 1)?;
+            restart_all(stage, &duel)?;
             refused("old", duel.old.pwrite(&pattern(3, 4096), 0), Errno::EBUSY)?;
             let held = stage.volume().brick_file(0, &duel.path)?;
             same("the brick", &held[..4096], &pattern(1, 4096))?;
@@ -176,7 +175,7 @@ pub(super) const CASES: &[Case] = &[
             for brick in 0..3 {
                 stage.volume().kill_brick(brick)?;
                 stage.volume().start_bricks()?;
-                thread::sleep(RECONNECT);
+                both_reconnected(stage, &duel)?;
             }
             is_fenced("old", &duel.old)?;
             is_fenced(
@@ -193,7 +192,7 @@ pub(super) const CASES: &[Case] = &[
         |stage| {
             let duel = Duel::begin(stage)?;
             duel.take_over()?;
-            restart_all(stage, 3)?;
+            restart_all(stage, &duel)?;
             refused("its old handle", duel.take_over(), Errno::EBADF)?;
             let new = stage.client(&[])?.open(&duel.path, O_RDWR)?;
             new.file_lock(F_SETLK, whole(), GLFS_LK_MANDATORY)?;
@@ -211,7 +210,7 @@ pub(super) const CASES: &[Case] = &[
         "gfapi §4: the attribute is on the bricks' disks and is there after their restart",
         |stage| {
             let duel = Duel::begin(stage)?;
-            restart_all(stage, 3)?;
+            restart_all(stage, &duel)?;
             eventually(RETURN_LIMIT, || duel.new.getxattr(ENFORCE, 64))?;
             Ok(())
         },
@@ -244,12 +243,17 @@ fn graph_switch(stage: &Stage) -> Verdict {
 }
 
 /// All bricks die together and come back.
-fn restart_all(stage: &Stage, bricks: usize) -> Verdict {
-    for brick in 0..bricks {
+fn restart_all(stage: &Stage, duel: &Duel) -> Verdict {
+    for brick in 0..stage.kind().bricks() {
         stage.volume().kill_brick(brick)?;
     }
     thread::sleep(Duration::from_secs(1));
     stage.volume().start_bricks()?;
-    thread::sleep(RECONNECT);
-    Ok(())
+    both_reconnected(stage, duel)
+}
+
+/// Both clients have found all bricks again.
+fn both_reconnected(stage: &Stage, duel: &Duel) -> Verdict {
+    reconnected(stage, &duel.old_mount, &duel.path)?;
+    reconnected(stage, &duel.new_mount, &duel.path)
 }

@@ -17,7 +17,7 @@ use crate::errno::Errno;
 /// From a client that has been told to one whose new translators have found the bricks.
 const SETTLED: Duration = Duration::from_secs(3);
 /// From `volume set` to a client that has been told.
-const TOLD_LIMIT: Duration = Duration::from_secs(20);
+const TOLD_LIMIT: Duration = Duration::from_secs(40);
 
 const fn case(
     company: Company,
@@ -216,6 +216,11 @@ fn vanished(stage: &Stage) -> Verdict {
     stage.client(&[])?.unlink(&stage.path("f"))?;
     equal("before", file.pwrite(&pattern(2, 4096), 0)?, 4096)?;
     switch(stage, &*stage.mount()?)?;
+    // Until the new translators take over, the old ones go on.
+    let deadline = std::time::Instant::now() + TOLD_LIMIT;
+    while file.pwrite(&[2; 4096], 0).is_ok() && std::time::Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(100));
+    }
     refused("pwrite", file.pwrite(&[2; 4096], 0), Errno::EBADFD)?;
     refused("pread", file.pread(4096, 0), Errno::EBADFD)?;
     refused("fsync", file.fsync(), Errno::EBADFD)?;

@@ -10,7 +10,7 @@ use glfs_sys::types::{
 };
 
 use super::case::{
-    Case, Company, Stage, Verdict, a, equal, eventually, holds, pattern, refused, same,
+    Case, Company, Stage, Verdict, a, equal, eventually, holds, pattern, reconnected, refused, same,
 };
 use super::client::{Handle, Mount};
 use super::ground::{Kind, Wish};
@@ -282,7 +282,7 @@ const REST: [Case; 16] = [
             let meanwhile = both.second.posix_lock(F_SETLK, whole());
             refused("meanwhile", meanwhile, Errno::EAGAIN)?;
             stage.volume().start_bricks()?;
-            thread::sleep(Duration::from_secs(4));
+            all_reconnected(stage, &both)?;
             refused(
                 "after",
                 both.second.posix_lock(F_SETLK, whole()),
@@ -300,7 +300,7 @@ const REST: [Case; 16] = [
             both.first.posix_lock(F_SETLK, whole())?;
             stage.volume().kill_brick(0)?;
             stage.volume().start_bricks()?;
-            thread::sleep(Duration::from_secs(4));
+            all_reconnected(stage, &both)?;
             both.second.posix_lock(F_SETLK, whole())?;
             Ok(())
         },
@@ -316,7 +316,7 @@ const REST: [Case; 16] = [
             for brick in 0..3 {
                 stage.volume().kill_brick(brick)?;
                 stage.volume().start_bricks()?;
-                thread::sleep(Duration::from_secs(4));
+                all_reconnected(stage, &both)?;
             }
             // AFR takes the locks of glfs_file_lock again, not these.
             both.second.posix_lock(F_SETLK, whole())?;
@@ -324,6 +324,12 @@ const REST: [Case; 16] = [
         },
     ),
 ];
+
+/// Both clients have found all bricks again.
+fn all_reconnected(stage: &Stage, both: &Two) -> Verdict {
+    reconnected(stage, &*stage.mount()?, &stage.path("f"))?;
+    reconnected(stage, &both.mount, &stage.path("f"))
+}
 
 fn conflict(stage: &Stage) -> Verdict {
     let both = two(stage)?;

@@ -105,9 +105,7 @@ impl Daemon {
         let deadline = Instant::now() + LIMIT;
         loop {
             match run("gluster", &words) {
-                Err(GroundError::Failed(why))
-                    if why.contains("nother transaction") && Instant::now() < deadline =>
-                {
+                Err(GroundError::Failed(why)) if is_busy(&why) && Instant::now() < deadline => {
                     thread::sleep(POLL);
                 }
                 other => return other,
@@ -303,6 +301,11 @@ impl Volume for RealVolume {
             self.signal(brick, Signal::KILL).ok();
         }
     }
+}
+
+/// glusterd is at something else, or was at it for too long.
+fn is_busy(said: &str) -> bool {
+    said.contains("nother transaction") || said.contains("Request timed out")
 }
 
 /// Sends a signal to the process whose id is in that file.
