@@ -397,7 +397,7 @@ fn a_stopped_volume() {
     assert_eq!(stage.order("volume list"), "vol stopped\n");
     assert_eq!(a.say("write 0 4096 b"), ENOTCONN);
     let mut b = Client::start(&stage);
-    assert_eq!(b.say("mount vol true"), ENOTCONN);
+    assert_eq!(b.say("mount vol true"), EIO);
     stage.order("volume start vol");
     assert_eq!(b.say("mount vol true"), 0);
     assert_eq!(b.say("file /disk.img"), 0);

@@ -2,13 +2,14 @@
 
 use std::fmt::Debug;
 use std::ops::RangeBounds;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use glfs_sys::Api;
 use glfs_sys::types::O_RDWR;
 
 use super::client::{Address, Answer, Handle, Mount, Refusal};
+use super::differences;
 use super::ground::{Ground, GroundError, Kind, Volume, Wish};
 use crate::errno::Errno;
 
@@ -87,15 +88,28 @@ impl From<Refusal> for Fault {
 /// A volume in use by cases, and the client that those share that need none of their own.
 pub(super) struct Site {
     pub(super) volume: Box<dyn Volume>,
-    mount: OnceLock<Answer<Arc<Mount>>>,
+    mount: Arc<Mount>,
 }
 
 impl Site {
-    pub(super) fn new(volume: Box<dyn Volume>) -> Self {
-        Self {
+    /// Waits until a client finds the bricks: those that run may not have told their ports yet.
+    pub(super) fn open(api: &'static Api, volume: Box<dyn Volume>) -> Result<Self, GroundError> {
+        let address = Address {
+            servers: &[volume.server()],
+            volume: volume.name(),
+            options: &[],
+        };
+        let mount = eventually(RECONNECT_LIMIT, || Mount::connect(api, &address));
+        let mount = mount.map_err(|refusal| {
+            GroundError::Failed(format!(
+                "a fresh volume: {}: {}",
+                refusal.call, refusal.errno
+            ))
+        })?;
+        Ok(Self {
             volume,
-            mount: OnceLock::new(),
-        }
+            mount: Arc::new(mount),
+        })
     }
 }
 
@@ -113,6 +127,11 @@ impl Stage {
         self.case.wish.kind
     }
 
+    /// Whether the ground's version has a difference for this case.
+    pub(super) fn differs(&self) -> bool {
+        differences::of(self.case.id, self.ground.version()).is_some()
+    }
+
     /// Its volume, to do things to.
     pub(super) fn volume(&self) -> &dyn Volume {
         self.site.volume.as_ref()
@@ -124,9 +143,8 @@ impl Stage {
     }
 
     /// The client that all cases of the volume share.
-    pub(super) fn mount(&self) -> Answer<Arc<Mount>> {
-        let connect = || self.client(&[]).map(Arc::new);
-        self.site.mount.get_or_init(connect).clone()
+    pub(super) fn mount(&self) -> Arc<Mount> {
+        Arc::clone(&self.site.mount)
     }
 
     /// A client of its own, with options of its own.
@@ -141,7 +159,7 @@ impl Stage {
 
     /// A new file, open for reading and writing, by the shared client.
     pub(super) fn file(&self, name: &str) -> Answer<Handle> {
-        self.mount()?.create(&self.path(name), O_RDWR)
+        self.mount().create(&self.path(name), O_RDWR)
     }
 
     /// A new file with that in it.

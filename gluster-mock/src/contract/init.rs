@@ -44,7 +44,11 @@ pub(super) const CASES: &[Case] = &[
                 options: &[],
             };
             let (answer, time) = timed(|| Mount::connect(stage.api, &address));
-            refused("glfs_init", answer, Errno::ENOENT)?;
+            let errno = match stage.differs() {
+                true => Errno::ENOMEM,
+                false => Errno::ENOENT,
+            };
+            refused("glfs_init", answer, errno)?;
             took("it does not wait", time, ..3_000)
         },
     ),

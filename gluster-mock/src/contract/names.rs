@@ -21,7 +21,7 @@ pub(super) const CASES: &[Case] = &[
         "name.absent",
         "lstat, unlink, rename and opendir of what is not there are ENOENT",
         |stage| {
-            let (mount, none) = (stage.mount()?, stage.path("none"));
+            let (mount, none) = (stage.mount(), stage.path("none"));
             refused("lstat", mount.lstat(&none), Errno::ENOENT)?;
             refused("unlink", mount.unlink(&none), Errno::ENOENT)?;
             refused(
@@ -36,7 +36,7 @@ pub(super) const CASES: &[Case] = &[
         "name.rename-over",
         "a rename replaces what had the name",
         |stage| {
-            let mount = stage.mount()?;
+            let mount = stage.mount();
             stage.filled("a", b"new")?;
             stage.filled("b", b"old")?;
             mount.rename(&stage.path("a"), &stage.path("b"))?;
@@ -49,7 +49,7 @@ pub(super) const CASES: &[Case] = &[
         "name.rename-open",
         "an open file goes on under its new name",
         |stage| {
-            let mount = stage.mount()?;
+            let mount = stage.mount();
             let file = stage.filled("a", b"before")?;
             mount.rename(&stage.path("a"), &stage.path("b"))?;
             file.pwrite(b"after!", 0)?;
@@ -62,7 +62,7 @@ pub(super) const CASES: &[Case] = &[
         "an open file goes on without a name",
         |stage| {
             let file = stage.filled("f", b"data")?;
-            stage.mount()?.unlink(&stage.path("f"))?;
+            stage.mount().unlink(&stage.path("f"))?;
             file.pwrite(b"more", 4)?;
             same("read", &file.pread(16, 0)?, b"datamore")?;
             file.fdatasync()?;
@@ -73,7 +73,7 @@ pub(super) const CASES: &[Case] = &[
         "name.link",
         "link gives a second name, and EEXIST for a third of the same",
         |stage| {
-            let mount = stage.mount()?;
+            let mount = stage.mount();
             stage.filled("a", b"data")?;
             mount.link(&stage.path("a"), &stage.path("b"))?;
             equal("links", mount.lstat(&stage.path("b"))?.st_nlink, 2)?;
@@ -85,7 +85,7 @@ pub(super) const CASES: &[Case] = &[
         "name.number",
         "a file keeps its number over a rename, and every client sees it",
         |stage| {
-            let mount = stage.mount()?;
+            let mount = stage.mount();
             let number = stage.file("a")?.stat()?.st_ino;
             mount.rename(&stage.path("a"), &stage.path("b"))?;
             equal(
@@ -104,7 +104,7 @@ pub(super) const CASES: &[Case] = &[
         "folder.exists",
         "mkdir of what is there is EEXIST",
         |stage| {
-            let mount = stage.mount()?;
+            let mount = stage.mount();
             mount.mkdir(&stage.path("d"))?;
             refused("mkdir", mount.mkdir(&stage.path("d")), Errno::EEXIST)
         },
@@ -113,7 +113,7 @@ pub(super) const CASES: &[Case] = &[
         "folder.filled",
         "rmdir of a folder with something in it is ENOTEMPTY",
         |stage| {
-            let mount = stage.mount()?;
+            let mount = stage.mount();
             mount.mkdir(&stage.path("d"))?;
             mount.create(&stage.path("d/f"), O_RDWR)?;
             refused("rmdir", mount.rmdir(&stage.path("d")), Errno::ENOTEMPTY)?;
@@ -125,7 +125,7 @@ pub(super) const CASES: &[Case] = &[
         "folder.list",
         "readdir gives every entry once, and the two dots",
         |stage| {
-            let mount = stage.mount()?;
+            let mount = stage.mount();
             mount.mkdir(&stage.path("d"))?;
             let names: Vec<String> = (100..260).map(|number| format!("f{number}")).collect();
             for name in &names {
@@ -232,7 +232,7 @@ pub(super) const CASES: &[Case] = &[
         |stage| {
             stage.file("f")?;
             let name = "trusted.glusterfs.pathinfo";
-            let (_, value) = stage.mount()?.getxattr(&stage.path("f"), name, 16 << 10)?;
+            let (_, value) = stage.mount().getxattr(&stage.path("f"), name, 16 << 10)?;
             let text = String::from_utf8_lossy(&value).into_owned();
             let bricks = text.matches("<POSIX(").count();
             holds(&format!("three bricks in {text}"), bricks == 3)

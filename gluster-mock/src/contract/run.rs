@@ -124,7 +124,7 @@ impl Theatre {
     fn site(&self, case: &Case) -> Result<Arc<Site>, GroundError> {
         let make = || {
             let volume = self.ground.volume(&case.wish)?;
-            Ok(Arc::new(Site::new(volume)))
+            Site::open(self.api, volume).map(Arc::new)
         };
         if case.company != Company::Shared {
             return make();
