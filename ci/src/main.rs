@@ -25,6 +25,8 @@ enum Command {
     HeaderCheck,
     /// `cargo test`
     Test,
+    /// The fake's model in release: its speed, and the seed's hash
+    Model,
     /// `cargo scenarios`
     Scenarios,
     /// `scenarios prove`: the power cut, and that it sees planted bugs
@@ -46,6 +48,7 @@ impl Command {
             Self::Check => [check::steps(), headers::steps()].concat(),
             Self::HeaderCheck => headers::steps(),
             Self::Test => vec![suite::TESTS],
+            Self::Model => vec![suite::MODEL],
             Self::Scenarios => vec![suite::SCENARIOS],
             Self::Prove => vec![suite::PROOFS],
             Self::Witness => vec![suite::WITNESSES],
@@ -55,6 +58,7 @@ impl Command {
                 Self::Setup,
                 Self::Check,
                 Self::Test,
+                Self::Model,
                 Self::Scenarios,
                 Self::Prove,
                 Self::Cluster,

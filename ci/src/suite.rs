@@ -79,7 +79,7 @@ pub const CLUSTER_STORE: Step = Step {
 pub const CONTRACT: Step = Step {
     name: "contract",
     run: || {
-        let build = "build --quiet -p gluster-mock --features contract --bin gluster-contract";
+        let build = "build --quiet -p gluster-mock --bin gluster-contract";
         match verdict_of(&mut cargo(&build.split(' ').collect::<Vec<_>>())) {
             Outcome::Passed => {}
             other => return other,
@@ -87,6 +87,21 @@ pub const CONTRACT: Step = Step {
         let program = workspace_root().join("build/debug/gluster-contract");
         let play = "run --quiet -p scenarios --features clusters -- contract";
         count(cargo(&play.split(' ').collect::<Vec<_>>()).arg(program))
+    },
+};
+
+/// The model of the fake in release: how fast it is, and that a seed decides there what it decides
+/// in `cargo test`.
+pub const MODEL: Step = Step {
+    name: "model",
+    run: || {
+        verdict_of(&mut cargo(&[
+            "bench",
+            "-p",
+            "gluster-mock",
+            "--bench",
+            "model",
+        ]))
     },
 };
 

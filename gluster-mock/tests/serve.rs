@@ -19,6 +19,7 @@ use programs::{HEADERS, Served, control, library, trial};
 const ENOTCONN: i64 = -107;
 const EAGAIN: i64 = -11;
 const EBUSY: i64 = -16;
+const EIO: i64 = -5;
 
 fn main() -> ExitCode {
     let client = |name: &str, body: fn()| trial(name, &[&HEADERS], body);

@@ -155,7 +155,7 @@ pub(super) const CASES: &[Case] = &[
                 stage.volume().start_bricks()?;
                 healed(stage, brick)?;
                 // The daemon healed it; this client may not have found it again yet.
-                reconnected(stage, &*stage.mount(), &stage.path("f"))?;
+                reconnected(stage, &stage.mount(), &stage.path("f"))?;
             }
             for round in 0..8 {
                 let read = file.pread(4096, i64::from(round) * 4096)?;
@@ -266,7 +266,7 @@ pub(super) const CASES: &[Case] = &[
             stage.mount().unlink(&stage.path("f"))?;
             stage.volume().kill_brick(0)?;
             stage.volume().start_bricks()?;
-            reconnected(stage, &*stage.mount(), "/")?;
+            reconnected(stage, &stage.mount(), "/")?;
             refused("pwrite", file.pwrite(&[2; 4096], 0), Errno::ENOENT)?;
             refused("pread", file.pread(4096, 0), Errno::ENOENT)?;
             refused("fstat", file.stat(), Errno::EBADFD)

@@ -308,7 +308,7 @@ fn fill(mount: &Mount, path: &str) -> Verdict {
 
 fn full(stage: &Stage) -> Verdict {
     let file = stage.filled("f", &pattern(1, 1 << 20))?;
-    fill(&*stage.mount(), &stage.path("filler"))?;
+    fill(&stage.mount(), &stage.path("filler"))?;
     let (put, time) = timed(|| file.pwrite(&pattern(2, 1 << 20), 4 << 20));
     refused("with no room", put, Errno::ENOSPC)?;
     took("it does not wait", time, ..5_000)?;

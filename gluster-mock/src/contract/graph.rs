@@ -67,7 +67,7 @@ pub(super) const CASES: &[Case] = &[
             stage
                 .volume()
                 .set("performance.write-behind-window-size", "2MB")?;
-            told(&*stage.mount(), "option cache-size 2MB", true)?;
+            told(&stage.mount(), "option cache-size 2MB", true)?;
             file.pwrite(&pattern(2, 4096), 0)?;
             file.fsync()?;
             same("read", &file.pread(4096, 0)?, &pattern(2, 4096))
@@ -215,7 +215,7 @@ fn vanished(stage: &Stage) -> Verdict {
     let file = stage.filled("f", &pattern(1, 4096))?;
     stage.client(&[])?.unlink(&stage.path("f"))?;
     equal("before", file.pwrite(&pattern(2, 4096), 0)?, 4096)?;
-    switch(stage, &*stage.mount())?;
+    switch(stage, &stage.mount())?;
     // Until the new translators take over, the old ones go on.
     let deadline = std::time::Instant::now() + TOLD_LIMIT;
     while file.pwrite(&[2; 4096], 0).is_ok() && std::time::Instant::now() < deadline {

@@ -261,7 +261,7 @@ const REST: [Case; 16] = [
         |stage| {
             let both = two(stage)?;
             both.first.posix_lock(F_SETLK, whole())?;
-            super::graph::switch(stage, &*stage.mount())?;
+            super::graph::switch(stage, &stage.mount())?;
             both.first.pwrite(&pattern(2, 4096), 0)?;
             refused(
                 "other",
@@ -327,7 +327,7 @@ const REST: [Case; 16] = [
 
 /// Both clients have found all bricks again.
 fn all_reconnected(stage: &Stage, both: &Two) -> Verdict {
-    reconnected(stage, &*stage.mount(), &stage.path("f"))?;
+    reconnected(stage, &stage.mount(), &stage.path("f"))?;
     reconnected(stage, &both.mount, &stage.path("f"))
 }
 
