@@ -3,7 +3,8 @@
 //!
 //! The model knows no threads, no clock and no files: time is an argument, chance comes from one
 //! seed, stable storage is a [`medium::Medium`], and every decision goes into a [`trace::Trace`].
-//! [`face_c`] is the edge: a shared object with libgfapi's symbols over a folder.
+//! Its faces: [`face_block`], a store in virtual time; `face_c`, a shared object with libgfapi's
+//! symbols; `serve`, one cluster for several processes.
 
 mod brick;
 pub mod call;
