@@ -3,6 +3,7 @@
 //! was decided, which is the same in every build.
 
 #[path = "../tests/model/load.rs"]
+#[allow(dead_code, reason = "tests use more of it")]
 mod load;
 
 use std::time::{Duration, Instant};

@@ -20,7 +20,8 @@ use crate::turn::Turn;
 /// counts as that one.
 pub struct Volume {
     pub(crate) settings: Settings,
-    pub(crate) chance: Chance,
+    /// What is left to chance; its rolls can be kept, and fixed for another run.
+    pub chance: Chance,
     /// What files are numbered by; apart, so that faults do not depend on how many there are.
     pub(crate) gfids: Chance,
     /// What was decided so far.

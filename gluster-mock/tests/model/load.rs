@@ -35,11 +35,27 @@ const TROUBLE: [&str; 16] = [
     "plan write * latency=3ms",
 ];
 
-/// Plays it and gives the hash and the number of decisions.
+/// Plays it and gives the hash and the number of events.
 pub(crate) fn play(seed: u64) -> (String, u64) {
-    let settings = Settings::parse(&format!("seed = {seed}\n{SETTINGS}")).expect("settings");
+    let (volume, _) = play_with(seed, seed, &[]);
+    (hash(&volume), volume.trace.count())
+}
+
+/// The hash of a run.
+pub(crate) fn hash(volume: &Volume) -> String {
+    format!("{:016x}", volume.trace.hash())
+}
+
+/// Plays the load of one seed on a volume of another, with decisions taken from an earlier run; gives
+/// the decisions of this one.
+pub(crate) fn play_with(seed: u64, volume_seed: u64, decisions: &[u64]) -> (Volume, Vec<u64>) {
+    let settings = Settings::parse(&format!("seed = {volume_seed}\n{SETTINGS}")).expect("settings");
     let media = (0..3).map(|_| Box::new(Memory::default()) as Box<dyn Medium>);
     let mut volume = Volume::open(settings, media.collect()).expect("a volume");
+    volume.chance.keep();
+    for (number, decision) in (0..).zip(decisions) {
+        volume.chance.fix(number, *decision);
+    }
     let mut now = Moment(0);
     let through = ["*-write-behind", "pass-through", "true"].map(str::to_owned);
     let mut clients = Vec::new();
@@ -113,10 +129,8 @@ pub(crate) fn play(seed: u64) -> (String, u64) {
         let _outcome = volume.submit(now, client, call);
         let _told = volume.answers();
     }
-    (
-        format!("{:016x}", volume.trace.hash()),
-        volume.trace.count(),
-    )
+    let decisions = volume.chance.kept().to_vec();
+    (volume, decisions)
 }
 
 fn ask(volume: &mut Volume, now: Moment, client: ClientId, call: Call) -> Option<Reply> {

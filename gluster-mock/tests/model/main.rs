@@ -34,3 +34,19 @@ fn the_seed_determines_everything() {
     assert!(decisions > 5000, "{decisions}");
     assert_eq!(hash, load::SEED_1, "the same in every build");
 }
+
+#[test]
+fn a_run_is_played_again_from_its_decisions_and_with_fewer_of_them() {
+    let (first, decisions) = load::play_with(1, 1, &[]);
+    assert!(decisions.len() > 500, "{}", decisions.len());
+    let (again, _) = load::play_with(1, 99, &decisions);
+    assert_eq!(load::hash(&again), load::hash(&first), "whatever the seed");
+    let (other, _) = load::play_with(1, 99, &[]);
+    assert_ne!(load::hash(&other), load::hash(&first));
+    // One decision more or less is another run, and no less a run.
+    let mut fewer = decisions.clone();
+    let last = fewer.iter().rposition(|decision| *decision > 0);
+    fewer[last.expect("a decision that decided something")] = 0;
+    let (reduced, _) = load::play_with(1, 1, &fewer);
+    assert_ne!(load::hash(&reduced), load::hash(&first));
+}
