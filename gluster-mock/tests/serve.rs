@@ -400,6 +400,9 @@ fn a_stopped_volume() {
     let mut b = Client::start(&stage);
     assert_eq!(b.say("mount vol true"), EIO);
     stage.order("volume start vol");
+    stage.order("glusterd dead");
+    assert_eq!(b.say("mount vol true"), ENOTCONN);
+    stage.order("glusterd up");
     assert_eq!(b.say("mount vol true"), 0);
     assert_eq!(b.say("file /disk.img"), 0);
     assert_eq!(b.say("read 0 4096"), i64::from(b'a'));

@@ -5,9 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use gluster_mock::command::{Command, GRAMMAR};
-use gluster_mock::serve::{self, Ask, Order, Server};
+use gluster_mock::serve::{self, Ask, Daemon, Order, Server};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A Gluster cluster without Gluster, for several processes at a time.
@@ -33,8 +33,30 @@ enum Verb {
         #[command(subcommand)]
         verb: VolumeVerb,
     },
+    /// What becomes of glusterd, which new mounts ask for the volume; those that are there do not.
+    Glusterd {
+        /// Whether it answers, is not there, or says nothing.
+        state: State,
+    },
     #[command(external_subcommand)]
     Command(Vec<String>),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum State {
+    Up,
+    Dead,
+    Hung,
+}
+
+impl From<State> for Daemon {
+    fn from(state: State) -> Self {
+        match state {
+            State::Up => Self::Up,
+            State::Dead => Self::Dead,
+            State::Hung => Self::Hung,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -107,6 +129,7 @@ fn run(arguments: Arguments) -> Result<String, Failure> {
             VolumeVerb::Stop { name } => ask(name, Ask::Stop),
             VolumeVerb::Start { name } => ask(name, Ask::Start),
         },
+        Verb::Glusterd { state } => ask(String::new(), Ask::Daemon(state.into())),
         Verb::Command(words) => {
             let line = words.join(" ");
             Command::parse(&line).map_err(Failure::Usage)?;
