@@ -73,7 +73,7 @@ pub trait Volume: Send + Sync {
     fn name(&self) -> &str;
     /// Ends the process of a brick at once.
     fn kill_brick(&self, brick: usize) -> Result<(), GroundError>;
-    /// Starts the bricks that are away and waits until they are there.
+    /// Starts the bricks that are away; clients find them a little later.
     fn start_bricks(&self) -> Result<(), GroundError>;
     /// Freezes a brick; its connections stay.
     fn hang_brick(&self, brick: usize) -> Result<(), GroundError>;
