@@ -20,7 +20,7 @@ use crate::volume::Volume;
 /// (fencing.md §2).
 const REFUSAL: Duration = Duration::from_secs(1);
 
-/// How long a new client waits for a brick that is missing (fencing.md §11).
+/// How long a new client waits for a brick that is silent (fencing.md §11).
 const INIT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A call that is not answered yet.
@@ -34,6 +34,8 @@ pub(crate) struct Flight {
     pub(crate) legs: Vec<Leg>,
     /// It has the inode lock.
     in_turn: bool,
+    /// It has waited for missing bricks as long as it would.
+    patient: bool,
 }
 
 /// How far a call is.
@@ -87,6 +89,7 @@ impl Volume {
             stage: Stage::Wound,
             legs: Vec::new(),
             in_turn: false,
+            patient: false,
             call: Arc::new(call),
         };
         let mut start = now;
@@ -385,14 +388,13 @@ impl Volume {
         }
         let all = there == Set::all(self.bricks.len());
         let enough = self.is_enough_to_mount(there);
-        // Looked at a second time, when the patience is over.
-        let again = !flight.legs.is_empty();
+        // A brick whose process is gone says so at once; one that is silent is waited for.
         let patience = match (enough, hung) {
-            (true, _) => INIT_PATIENCE,
+            (true, true) => INIT_PATIENCE,
             (false, true) => Duration::from_secs(self.settings.ping_timeout),
-            (false, false) => Duration::ZERO,
+            (_, false) => Duration::ZERO,
         };
-        if all || again || patience.is_zero() {
+        if all || flight.patient || patience.is_zero() {
             if !enough {
                 self.marks.hit(Mark::InitWithoutQuorum);
                 return Some(self.tell(now, flight, Err(Errno::EIO)));
@@ -402,10 +404,7 @@ impl Volume {
         }
         self.marks.hit(Mark::InitPatient);
         flight.stage = Stage::Held { rule: None };
-        flight.legs.push(Leg {
-            brick: 0,
-            state: LegState::Sent,
-        });
+        flight.patient = true;
         self.schedule(now.after(patience), Due::Start(ticket));
         None
     }
