@@ -19,6 +19,9 @@ use rustix::io::Errno;
 
 use super::volfile::Nature;
 
+/// How often a volume's description may grow while it is asked for.
+const VOLFILE_TRIES: usize = 4;
+
 /// Writes from this size on are synced by their range, smaller ones with the file they are in, where
 /// one sync serves several: measured, docs/decisions/006.
 const SYNCING_BYTES_MIN: usize = 64 << 10;
@@ -89,20 +92,29 @@ impl Fs {
     }
 
     /// The volume's description as this client got it: its translators and their options.
+    ///
+    /// Asks for exactly as much as there is: given more room, the library fills it from beyond the
+    /// end of its own text (api/src/glfs-mgmt.c, `glfs_get_volfile`).
     pub(super) fn volfile(&self) -> io::Result<String> {
-        // SAFETY: the glfs_t lives and is connected; without room the library tells how much it
-        // needs, as a negative number.
-        let needed = unsafe { (self.api.glfs_get_volfile)(self.raw.as_ptr(), ptr::null_mut(), 0) };
-        // It may be told a longer one meanwhile.
-        let mut text = vec![0_u8; needed.unsigned_abs() + (64 << 10)];
-        let room = text.as_mut_ptr().cast::<c_void>();
-        // SAFETY: the glfs_t lives and is connected; the library writes at most `len` bytes there.
-        let got = unsafe { (self.api.glfs_get_volfile)(self.raw.as_ptr(), room, text.len()) };
-        count(got)?;
-        // It tells the size of our memory back, not that of the text.
-        let end = text.iter().position(|byte| *byte == 0);
-        text.truncate(end.unwrap_or(text.len()));
-        String::from_utf8(text).map_err(io::Error::other)
+        // It may be told a longer one meanwhile; then it says so once more.
+        for _ in 0..VOLFILE_TRIES {
+            // SAFETY: the glfs_t lives and is connected; without room the library tells how much it
+            // needs, as a negative number.
+            let needed =
+                unsafe { (self.api.glfs_get_volfile)(self.raw.as_ptr(), ptr::null_mut(), 0) };
+            let mut text = vec![0_u8; needed.unsigned_abs()];
+            let room = text.as_mut_ptr().cast::<c_void>();
+            // SAFETY: the glfs_t lives and is connected; the library writes at most `len` bytes
+            // there, of as many that it has.
+            let got = unsafe { (self.api.glfs_get_volfile)(self.raw.as_ptr(), room, text.len()) };
+            if got < 0 {
+                continue;
+            }
+            let end = text.iter().position(|byte| *byte == 0);
+            text.truncate(end.unwrap_or(text.len()));
+            return String::from_utf8(text).map_err(io::Error::other);
+        }
+        Err(io::Error::other("the volume's description keeps changing"))
     }
 
     /// Bytes the volume holds in all, and those it has left.

@@ -229,7 +229,8 @@ impl GlusterError {
         let (servers, volume) = (place.server_list(), place.volume.clone());
         match Errno::from_io_error(&why) {
             Some(Errno::NOENT) if translators_missing() => Self::NoTranslators,
-            Some(Errno::NOENT) => Self::NoSuchVolume { servers, volume },
+            // 11.1 calls it out of memory (the contract suite, init.no-volume).
+            Some(Errno::NOENT | Errno::NOMEM) => Self::NoSuchVolume { servers, volume },
             Some(Errno::NOTSUP) => Self::TooOld { servers, volume },
             Some(Errno::IO) => Self::BricksAway {
                 servers,
