@@ -56,6 +56,23 @@ pub(super) const fn with(kind: Kind, options: &'static [(&'static str, &'static 
     }
 }
 
+/// A case.
+pub(super) const fn case(
+    company: Company,
+    wish: Wish,
+    id: &'static str,
+    clause: &'static str,
+    body: fn(&Stage) -> Verdict,
+) -> Case {
+    Case {
+        id,
+        clause,
+        wish,
+        company,
+        body,
+    }
+}
+
 /// Nothing to say when all was as stated.
 pub type Verdict = Result<(), Fault>;
 

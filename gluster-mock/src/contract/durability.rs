@@ -7,8 +7,8 @@ use std::time::Duration;
 use glfs_sys::types::{GLFS_STAT_SIZE, O_DSYNC, O_RDWR, O_SYNC};
 
 use super::case::{
-    Case, Company, Fault, Stage, Verdict, a, equal, eventually, holds, pattern, refused, same,
-    timed, took, with,
+    Case, Company, Fault, Stage, Verdict, a, case, equal, eventually, holds, pattern, refused,
+    same, timed, took, with,
 };
 use super::client::Mount;
 use super::ground::{Kind, SHARD_BYTES, Wish};
@@ -29,22 +29,6 @@ const fn small(kind: Kind, options: &'static [(&'static str, &'static str)]) -> 
         kind,
         options,
         room: Some(SMALL),
-    }
-}
-
-const fn case(
-    company: Company,
-    wish: Wish,
-    id: &'static str,
-    clause: &'static str,
-    body: fn(&Stage) -> Verdict,
-) -> Case {
-    Case {
-        id,
-        clause,
-        wish,
-        company,
-        body,
     }
 }
 

@@ -7,33 +7,17 @@ use std::time::Duration;
 use glfs_sys::types::O_RDWR;
 
 use super::case::{
-    Case, Company, Fault, Stage, Verdict, a, equal, holds, pattern, refused, same, timed, took,
-    with,
+    Case, Company, Fault, Stage, Verdict, a, case, equal, holds, pattern, refused, same, timed,
+    took, with,
 };
 use super::client::{Handle, Mount};
-use super::ground::{Kind, Wish};
+use super::ground::Kind;
 use crate::errno::Errno;
 
 /// From a client that has been told to one whose new translators have found the bricks.
 const SETTLED: Duration = Duration::from_secs(3);
 /// From `volume set` to a client that has been told.
 const TOLD_LIMIT: Duration = Duration::from_secs(40);
-
-const fn case(
-    company: Company,
-    wish: Wish,
-    id: &'static str,
-    clause: &'static str,
-    body: fn(&Stage) -> Verdict,
-) -> Case {
-    Case {
-        id,
-        clause,
-        wish,
-        company,
-        body,
-    }
-}
 
 pub(super) const CASES: &[Case] = &[
     case(

@@ -5,31 +5,15 @@ use std::thread;
 use std::time::Duration;
 
 use super::case::{
-    Case, Company, Fault, Stage, Verdict, a, equal, eventually, holds, pattern, refused, same,
-    timed, took,
+    Case, Company, Fault, Stage, Verdict, a, case, equal, eventually, holds, pattern, refused,
+    same, timed, took,
 };
 use super::client::{Address, Mount};
-use super::ground::{Kind, Wish};
+use super::ground::Kind;
 use crate::errno::Errno;
 
 /// A port nobody listens on.
 const DEAD_PORT: u16 = 1;
-
-const fn case(
-    company: Company,
-    wish: Wish,
-    id: &'static str,
-    clause: &'static str,
-    body: fn(&Stage) -> Verdict,
-) -> Case {
-    Case {
-        id,
-        clause,
-        wish,
-        company,
-        body,
-    }
-}
 
 pub(super) const CASES: &[Case] = &[
     case(
