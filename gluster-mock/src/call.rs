@@ -90,6 +90,9 @@ pub struct Space {
     pub free: u64,
 }
 
+/// O_DSYNC, which is a part of O_SYNC.
+pub(crate) const O_DSYNC: i32 = 0o10000;
+
 /// What a call is about, where it can be named in two ways.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]

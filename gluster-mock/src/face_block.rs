@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use block::{Caps, Completion, Extent, Fault, Op, Space, Span};
 
-use crate::call::{Answer, Call, ClientId, Handle, Moment, Reply, Submitted, SyncKind, Ticket};
+use crate::call::{
+    Answer, Call, ClientId, Handle, Moment, O_DSYNC, Reply, Submitted, SyncKind, Ticket,
+};
 use crate::errno::Errno;
 use crate::settings::Settings;
 use crate::volume::Volume;
-
-/// O_DSYNC.
-const O_DSYNC: i32 = 0o10000;
 
 /// Between two tries of a call that failed for want of bricks.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -38,6 +38,14 @@ pub(crate) struct Flight {
     patient: bool,
 }
 
+impl Flight {
+    /// Whether its leg to that brick is in such a state.
+    pub(crate) fn has_leg(&self, brick: usize, such: fn(&LegState) -> bool) -> bool {
+        let mut legs = self.legs.iter();
+        legs.any(|leg| leg.brick == brick && such(&leg.state))
+    }
+}
+
 /// How far a call is.
 #[derive(Debug)]
 pub(crate) enum Stage {
@@ -169,6 +177,12 @@ impl Volume {
         self.flights.len()
     }
 
+    /// The calls in flight of which that is so, in the order they were handed in.
+    pub(crate) fn tickets(&self, so: impl Fn(&Flight) -> bool) -> Vec<Ticket> {
+        let such = self.flights.iter().filter(|(_, flight)| so(flight));
+        such.map(|(ticket, _)| *ticket).collect()
+    }
+
     pub(crate) fn schedule(&mut self, moment: Moment, due: Due) {
         self.next_due += 1;
         self.due.insert((moment, self.next_due), due);
@@ -230,16 +244,11 @@ impl Volume {
 
     /// Calls whose rule is no longer in the plan begin.
     pub(crate) fn release_held(&mut self, now: Moment) {
-        let free: Vec<Ticket> = self
-            .flights
-            .iter()
-            .filter(|(_, flight)| match &flight.stage {
-                Stage::Held { rule: Some(rule) } => !self.plan.holds(rule),
-                _ => false,
-            })
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        for ticket in free {
+        let free = |flight: &Flight| match &flight.stage {
+            Stage::Held { rule: Some(rule) } => !self.plan.holds(rule),
+            _ => false,
+        };
+        for ticket in self.tickets(free) {
             self.schedule(now, Due::Start(ticket));
         }
     }
@@ -247,17 +256,11 @@ impl Volume {
     /// Begins: everything that needs no brick.
     fn start(&mut self, now: Moment, ticket: Ticket, flight: &mut Flight) -> Option<Answer> {
         flight.stage = Stage::Wound;
-        let begun = self.admit(flight).and_then(|()| self.prepare(now, flight));
+        let begun = self.admit(flight).and_then(|()| self.prepare(flight));
         match begun {
             Ok(None) => {}
             Ok(Some(reply)) => return Some(self.tell(now, flight, Ok(reply))),
-            Err(errno) => {
-                if let Call::Close { handle } = &*flight.call {
-                    // A handle is gone whatever becomes of the call.
-                    let _closed = self.close(*handle);
-                }
-                return Some(self.tell(now, flight, Err(errno)));
-            }
+            Err(errno) => return Some(self.tell(now, flight, Err(errno))),
         }
         if matches!(*flight.call, Call::Init { .. }) {
             return self.wait_for_bricks(now, ticket, flight);
@@ -314,7 +317,7 @@ impl Volume {
     }
 
     /// Looks at what is asked; answers what the client can answer by itself.
-    fn prepare(&mut self, now: Moment, flight: &mut Flight) -> Result<Option<Reply>, Errno> {
+    fn prepare(&mut self, flight: &mut Flight) -> Result<Option<Reply>, Errno> {
         let client = flight.client;
         match &*flight.call {
             Call::Init { .. } => return Ok(None),
@@ -344,7 +347,7 @@ impl Volume {
                     .map(|handle| Some(Reply::Handle(handle)));
             }
             Call::Write { at, bytes, .. } if self.is_cached(&call) => {
-                self.put_behind(now, client, handle.file, *at, bytes);
+                self.put_behind(client, handle.file, *at, bytes);
                 return Ok(Some(Reply::Count(bytes.len() as u64)));
             }
             Call::Write { .. }
@@ -422,9 +425,6 @@ impl Volume {
         let connected = self.clients.get(&flight.client)?.connected();
         if !kind.suffices(bricks, connected, placed) {
             self.marks.hit(Mark::QuorumLost);
-            if let Call::Close { handle } = &*flight.call {
-                let _closed = self.close(*handle);
-            }
             return self.end(now, ticket, flight, Err(Errno::ENOTCONN));
         }
         match reads_one(&flight.call) {
@@ -511,12 +511,7 @@ impl Volume {
                     _ => Reply::Done,
                 })
             }
-            (_, false) if is_barrier(&flight.call) => {
-                if let Call::Close { handle } = &*flight.call {
-                    let _closed = self.close(*handle);
-                }
-                Err(refused.unwrap_or(Errno::ENOTCONN))
-            }
+            (_, false) if is_barrier(&flight.call) => Err(refused.unwrap_or(Errno::ENOTCONN)),
             (call, false) => {
                 if let Call::Truncate { size, .. } = call
                     && self.settings.shard > 0
@@ -604,6 +599,10 @@ impl Volume {
         if flight.in_turn {
             self.end_turn(now, flight.client, flight.file);
         }
+        if let (Call::Close { handle }, Err(_)) = (&*flight.call, &answer) {
+            // A handle is gone whatever becomes of the call.
+            let _closed = self.close(*handle);
+        }
         let told = match &answer {
             Ok(Reply::Count(count)) => Ok(*count),
             Ok(Reply::Bytes(bytes)) => Ok(bytes.len() as u64),
@@ -646,13 +645,7 @@ impl Volume {
 
     /// The calls of a client that is gone are nobody's; what is inside bricks goes on.
     pub(crate) fn abandon(&mut self, client: ClientId) {
-        let own: Vec<Ticket> = self
-            .flights
-            .iter()
-            .filter(|(_, flight)| flight.client == client)
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        for ticket in own {
+        for ticket in self.tickets(|flight| flight.client == client) {
             self.flights.remove(&ticket);
             self.answered.push((ticket, Err(Errno::ENOTCONN)));
         }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::brick::{Brick, Desk};
 use crate::call::{
-    Answer, Call, ClientId, Handle, Ino, LockCall, LockType, LockVerb, Moment, Place, Reply,
-    SyncKind,
+    Answer, Call, ClientId, Handle, Ino, LockCall, LockType, LockVerb, Moment, O_DSYNC, Place,
+    Reply, SyncKind,
 };
 use crate::errno::Errno;
 use crate::flight::Flight;
@@ -19,9 +19,6 @@ use crate::volume::Volume;
 
 /// What a dispersed volume of two data bricks writes as one.
 const STRIPE: u64 = 1024;
-
-/// O_DSYNC, which is a part of O_SYNC.
-const O_DSYNC: i32 = 0o10000;
 
 impl Volume {
     /// Whether a call is to make something durable.
@@ -404,14 +401,7 @@ impl Volume {
     }
 
     /// Takes a write into the client's cache; the oldest go on where the window is full.
-    pub(crate) fn put_behind(
-        &mut self,
-        _now: Moment,
-        client: ClientId,
-        file: Ino,
-        at: u64,
-        bytes: &Bytes,
-    ) {
+    pub(crate) fn put_behind(&mut self, client: ClientId, file: Ino, at: u64, bytes: &Bytes) {
         let fenced = self.asks_for_enforcement(file)
             && !self
                 .bricks

@@ -51,6 +51,10 @@ impl LegState {
         !matches!(self, Self::Heard(_) | Self::Gone(_))
     }
 
+    fn is_before_a_lock(&self) -> bool {
+        matches!(self, Self::Waiting)
+    }
+
     pub(crate) fn is_on_the_way(&self) -> bool {
         matches!(self, Self::Sent | Self::Unheard(_))
     }
@@ -183,11 +187,9 @@ impl Volume {
             self.marks.hit(Mark::HoleDrain);
         }
         let answer = self.land(brick, client, &landing.call, file);
-        let waits = self.flights.get(&ticket).is_some_and(|flight| {
-            let mut legs = flight.legs.iter();
-            legs.any(|leg| leg.brick == brick && matches!(leg.state, LegState::Inside))
-        });
-        if waits {
+        let inside = |state: &LegState| matches!(state, LegState::Inside);
+        let flight = self.flights.get(&ticket);
+        if flight.is_some_and(|flight| flight.has_leg(brick, inside)) {
             let state = self.reply(now, ticket, client, brick, answer);
             self.set_leg(ticket, brick, state);
             self.touch(now, ticket);
@@ -233,26 +235,15 @@ impl Volume {
 
     /// Locks changed on a brick.
     pub(crate) fn recheck_locks(&mut self, now: Moment, brick: usize) {
-        let waits = self.flights.values().any(|flight| {
-            let mut legs = flight.legs.iter();
-            legs.any(|leg| leg.brick == brick && matches!(leg.state, LegState::Waiting))
-        });
-        if waits {
+        let mut flights = self.flights.values();
+        if flights.any(|flight| flight.has_leg(brick, LegState::is_before_a_lock)) {
             self.schedule(now, Due::Recheck(brick));
         }
     }
 
     pub(crate) fn look_at_locks(&mut self, now: Moment, brick: usize) {
-        let waiting: Vec<Ticket> = self
-            .flights
-            .iter()
-            .filter(|(_, flight)| {
-                let mut legs = flight.legs.iter();
-                legs.any(|leg| leg.brick == brick && matches!(leg.state, LegState::Waiting))
-            })
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        for ticket in waiting {
+        let waits = |flight: &Flight| flight.has_leg(brick, LegState::is_before_a_lock);
+        for ticket in self.tickets(waits) {
             self.go_on(now, ticket, brick);
         }
     }

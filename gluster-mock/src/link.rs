@@ -8,7 +8,7 @@ use crate::call::{ClientId, Moment, Ticket};
 use crate::client::Link;
 use crate::command::{Cut, Stillness};
 use crate::errno::Errno;
-use crate::flight::{Due, Stage};
+use crate::flight::{Due, Flight, Stage};
 use crate::legs::LegState;
 use crate::locks::ENFORCE;
 use crate::marks::Mark;
@@ -126,12 +126,7 @@ impl Volume {
         for ticket in under_way {
             self.touch(now, ticket);
         }
-        if self.is_reachable(client, brick) {
-            self.schedule(
-                now.after(self.settings.reconnect),
-                Due::Reconnect(client, brick),
-            );
-        }
+        self.expect_reconnect(now, client, brick);
     }
 
     fn is_reachable(&self, client: ClientId, brick: usize) -> bool {
@@ -144,11 +139,16 @@ impl Volume {
     pub(crate) fn expect_back(&mut self, now: Moment, brick: usize) {
         let clients: Vec<ClientId> = self.clients.keys().copied().collect();
         for client in clients {
-            let lost = self.link(client, brick).is_some_and(|l| !l.connected);
-            if lost && self.is_reachable(client, brick) {
-                let due = now.after(self.settings.reconnect);
-                self.schedule(due, Due::Reconnect(client, brick));
-            }
+            self.expect_reconnect(now, client, brick);
+        }
+    }
+
+    /// One that lost the brick, and may have it again, will find it.
+    fn expect_reconnect(&mut self, now: Moment, client: ClientId, brick: usize) {
+        let lost = self.link(client, brick).is_some_and(|l| !l.connected);
+        if lost && self.is_reachable(client, brick) {
+            let due = now.after(self.settings.reconnect);
+            self.schedule(due, Due::Reconnect(client, brick));
         }
     }
 
@@ -276,17 +276,11 @@ impl Volume {
 
     /// Calls that waited before a brick reach it, and answers that were lost are sent again.
     pub(crate) fn arrive_again(&mut self, now: Moment, brick: usize, only: Option<ClientId>) {
-        let waiting: Vec<Ticket> = self
-            .flights
-            .iter()
-            .filter(|(_, flight)| only.is_none_or(|client| client == flight.client))
-            .filter(|(_, flight)| {
-                let mut legs = flight.legs.iter();
-                legs.any(|leg| leg.brick == brick && leg.state.is_on_the_way())
-            })
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        for ticket in waiting {
+        let waits = |flight: &Flight| {
+            let meant = only.is_none_or(|client| client == flight.client);
+            meant && flight.has_leg(brick, LegState::is_on_the_way)
+        };
+        for ticket in self.tickets(waits) {
             self.go_on(now, ticket, brick);
         }
     }
@@ -330,19 +324,9 @@ impl Volume {
         };
         holder.still = None;
         for brick in 0..self.bricks.len() {
-            let lost = self.link(client, brick).is_some_and(|l| !l.connected);
-            if lost && self.is_reachable(client, brick) {
-                let due = now.after(self.settings.reconnect);
-                self.schedule(due, Due::Reconnect(client, brick));
-            }
+            self.expect_reconnect(now, client, brick);
         }
-        let own: Vec<Ticket> = self
-            .flights
-            .iter()
-            .filter(|(_, flight)| flight.client == client)
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        for ticket in own {
+        for ticket in self.tickets(|flight| flight.client == client) {
             let held = self.flights.get(&ticket);
             match held.map(|flight| &flight.stage) {
                 Some(Stage::Held { rule: None }) => self.resume(now, ticket, false),

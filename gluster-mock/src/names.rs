@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::call::{Answer, Attributes, Call, ClientId, Handle, Ino, Place, Reply, XattrMode};
+use crate::call::{
+    Answer, Attributes, Call, ClientId, Handle, Ino, O_DSYNC, Place, Reply, XattrMode,
+};
 use crate::errno::Errno;
 use crate::locks::ENFORCE;
 use crate::marks::Mark;
@@ -16,7 +18,6 @@ const O_WRONLY: i32 = 0o1;
 const O_RDWR: i32 = 0o2;
 const O_EXCL: i32 = 0o200;
 const O_TRUNC: i32 = 0o1000;
-const O_DSYNC: i32 = 0o10000;
 #[cfg(target_arch = "x86_64")]
 const O_DIRECT: i32 = 0o40000;
 #[cfg(not(target_arch = "x86_64"))]

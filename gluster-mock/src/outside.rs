@@ -8,6 +8,7 @@ use crate::command::{Command, Stop};
 use crate::errno::Errno;
 use crate::flight::Due;
 use crate::kind::Kind;
+use crate::legs::LegState;
 use crate::marks::Mark;
 use crate::plan::Plan;
 use crate::trace::Event;
@@ -18,12 +19,9 @@ impl Volume {
     pub fn command(&mut self, now: Moment, command: &Command) -> Result<String, String> {
         self.advance(now);
         self.check_numbers(command)?;
-        let answer = match command {
+        match command {
             Command::Status => return Ok(self.status()),
             Command::Marks => return Ok(self.tell_marks()),
-            _ => String::new(),
-        };
-        match command {
             Command::BrickKill(brick) => self.kill_brick(now, *brick),
             Command::BrickStart(brick) => self.start_brick(now, *brick),
             Command::BrickHang(brick) => {
@@ -54,10 +52,9 @@ impl Volume {
             Command::Set(option, value) => self.set(now, option, value)?,
             Command::Settle => self.settle().map_err(told)?,
             Command::Plan(text) => self.set_plan(now, Plan::parse(text)?),
-            Command::Status | Command::Marks => {}
         }
         self.advance(now);
-        Ok(answer)
+        Ok(String::new())
     }
 
     /// What the file on one brick holds, as somebody sees it who looks there.
@@ -118,12 +115,8 @@ impl Volume {
             return;
         }
         self.marks.hit(Mark::BrickKilled);
-        let busy = |leg: &crate::legs::Leg| leg.brick == brick && leg.state.is_open();
-        if self
-            .flights
-            .values()
-            .any(|flight| flight.legs.iter().any(busy))
-        {
+        let mut flights = self.flights.values();
+        if flights.any(|flight| flight.has_leg(brick, LegState::is_open)) {
             self.marks.hit(Mark::BrickKilledUnderCall);
         }
         self.tell_brick(brick, false);
