@@ -32,9 +32,13 @@ use crate::inbox::Completions;
 use crate::store::{Settings, Store, caps};
 
 use claim::Claim;
-use crew::{Crew, Limits};
+use crew::Crew;
 use image::Image;
 use record::Missing;
+
+pub use crew::{Limits, Promise, State as CrewState, Waiting};
+pub use errno::{bricks_were_away, fault, handle_is_bad};
+pub use flush::Flushes;
 
 pub use catalog::{Catalog, Details, Listed};
 pub use doctor::{Checkup, Finding};

@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::inbox::Completions;
 use crate::store::STORAGE_TIMEOUT;
 
-use state::{Promise, State, Waiting};
+pub use state::{Promise, State, Waiting};
 
 /// What the threads do.
 pub(super) trait Work: Send + Sync {
@@ -48,15 +48,15 @@ impl Deadline {
 
 /// The bounds of a crew.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub struct Limits {
     /// Calls under way that are within their deadline.
-    pub(super) share: usize,
+    pub share: usize,
     /// Calls under way beyond it; with that many, operations fail at once.
-    pub(super) overdue_max: usize,
+    pub overdue_max: usize,
     /// From submission to answer.
-    pub(super) deadline: Duration,
+    pub deadline: Duration,
     /// How often deadlines are looked at, and what storage was away for is tried again.
-    pub(super) tick: Duration,
+    pub tick: Duration,
 }
 
 impl Default for Limits {

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 /// Whether the handle went bad, and not the file: the volume's graph was switched and the file not
 /// found in the new one at the time (EBADFD), its lock was lost (EBADF), or the bricks have it no
 /// longer under that handle (ESTALE).
-pub(super) fn handle_is_bad(why: &io::Error) -> bool {
+pub fn handle_is_bad(why: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(why),
         Some(Errno::BADF | Errno::BADFD | Errno::STALE)
@@ -17,7 +17,7 @@ pub(super) fn handle_is_bad(why: &io::Error) -> bool {
 
 /// Whether so many bricks were away that some may have lost power, and with it what sat in their
 /// caches.
-pub(super) fn bricks_were_away(why: &io::Error) -> bool {
+pub fn bricks_were_away(why: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(why),
         Some(Errno::NOTCONN | Errno::SHUTDOWN | Errno::CONNRESET | Errno::TIMEDOUT)
@@ -25,7 +25,7 @@ pub(super) fn bricks_were_away(why: &io::Error) -> bool {
 }
 
 /// The fault of a failed read or write.
-pub(super) fn fault(why: &io::Error, write: bool) -> Fault {
+pub fn fault(why: &io::Error, write: bool) -> Fault {
     tracing::debug!("libgfapi said: {why}");
     let medium = if write {
         Fault::WriteFailed

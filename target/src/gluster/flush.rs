@@ -8,7 +8,7 @@ use block::Fault;
 
 /// The flushes of one image.
 #[derive(Debug, Default)]
-pub(super) struct Flushes {
+pub struct Flushes {
     /// Flushes that have begun; each has its number.
     begun: AtomicU64,
     /// The number of the last one that succeeded. Held while one is under way.
@@ -22,8 +22,17 @@ pub(super) struct Flushes {
     volatile: bool,
 }
 
+/// A flush under way.
+#[derive(Debug)]
+pub struct Begun {
+    number: u64,
+    /// The changes it covers.
+    cached: u64,
+}
+
 impl Flushes {
-    pub(super) fn new(volatile: bool) -> Self {
+    /// Of an image whose plain writes may sit in caches, or may not.
+    pub fn new(volatile: bool) -> Self {
         Self {
             volatile,
             ..Self::default()
@@ -31,32 +40,46 @@ impl Flushes {
     }
 
     /// Whether plain writes may sit in caches.
-    pub(super) fn is_volatile(&self) -> bool {
+    pub fn is_volatile(&self) -> bool {
         self.volatile
     }
 
     /// Makes durable what was answered before the call, by `flush` or by another's that began
     /// after it.
-    pub(super) fn flush(&self, flush: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+    pub fn flush(&self, flush: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
         let begun_before = self.begun.load(Ordering::SeqCst);
         let mut succeeded = self
             .succeeded
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        if *succeeded > begun_before && !self.failed.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let begun = self.begin()?;
+        let number = begun.number;
+        self.finish(&begun, flush())?;
+        *succeeded = number;
+        Ok(())
+    }
+
+    /// A flush begins; one at a time does. Refused once one has failed.
+    pub fn begin(&self) -> Result<Begun, Fault> {
         if self.failed.load(Ordering::SeqCst) {
             return Err(Fault::FlushFailed);
         }
-        if *succeeded > begun_before {
-            return Ok(());
-        }
-        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
-        let cached = self.cached.load(Ordering::SeqCst);
-        match flush() {
+        Ok(Begun {
+            number: self.begun.fetch_add(1, Ordering::SeqCst) + 1,
+            cached: self.cached.load(Ordering::SeqCst),
+        })
+    }
+
+    /// What the call came to, and what is said of the flush.
+    pub fn finish(&self, begun: &Begun, outcome: Result<(), Fault>) -> Result<(), Fault> {
+        match outcome {
             // One of the writes it covers may have met trouble meanwhile.
             Ok(()) if self.failed.load(Ordering::SeqCst) => Err(Fault::FlushFailed),
             Ok(()) => {
-                *succeeded = number;
-                self.covered.store(cached, Ordering::SeqCst);
+                self.covered.store(begun.cached, Ordering::SeqCst);
                 Ok(())
             }
             // Nothing was in a cache, so nothing is lost: the initiator may ask again.
@@ -69,7 +92,7 @@ impl Flushes {
     }
 
     /// A change was made that sits in the bricks' caches. Said before it is answered.
-    pub(super) fn cache(&self) {
+    pub fn cache(&self) {
         if self.volatile {
             self.cached.fetch_add(1, Ordering::SeqCst);
         }
@@ -83,7 +106,7 @@ impl Flushes {
     /// be gone: killed bricks leave it to their kernels, but those that lost power do not, and
     /// their fsync tells nothing (Gluster has no write verifier). Nobody can tell which it was, so
     /// the next flush does not pretend.
-    pub(super) fn shaken(&self) {
+    pub fn shaken(&self) {
         if self.owes() {
             self.fail(Fault::Unreachable);
         }
@@ -91,7 +114,7 @@ impl Flushes {
 
     /// What a write that was to be durable at once came to. Where others may sit in caches, its
     /// failure can be about those, and a later flush would not be told.
-    pub(super) fn durable_write(&self, outcome: Result<(), Fault>) -> Result<(), Fault> {
+    pub fn durable_write(&self, outcome: Result<(), Fault>) -> Result<(), Fault> {
         if self.volatile && outcome == Err(Fault::WriteFailed) {
             self.fail(Fault::WriteFailed);
         }

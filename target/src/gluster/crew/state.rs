@@ -1,4 +1,6 @@
 //! What waits, what is under way, and who is there to do it.
+//!
+//! Pure but for the inboxes it answers into, so that worlds play it without threads.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -10,13 +12,14 @@ use crate::inbox::Completions;
 use crate::planted;
 
 /// A ticket that is to be answered, and where.
-pub(super) struct Promise {
+pub struct Promise {
     ticket: Ticket,
     reply: Arc<Completions>,
 }
 
 impl Promise {
-    pub(super) fn new(ticket: Ticket, reply: &Arc<Completions>) -> Self {
+    /// That `ticket` is answered into `reply`.
+    pub fn new(ticket: Ticket, reply: &Arc<Completions>) -> Self {
         Self {
             ticket,
             reply: Arc::clone(reply),
@@ -46,7 +49,7 @@ impl Promise {
 }
 
 /// An operation that waits for a thread.
-pub(super) struct Waiting {
+pub struct Waiting {
     pub(super) deadline: Moment,
     pub(super) op: Op,
     pub(super) promise: Promise,
@@ -55,7 +58,8 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn new(deadline: Moment, op: Op, promise: Promise) -> Self {
+    /// One that was just submitted; it is given up at `deadline`.
+    pub fn new(deadline: Moment, op: Op, promise: Promise) -> Self {
         Self {
             deadline,
             op,
@@ -80,8 +84,9 @@ struct Call {
     crossed: bool,
 }
 
+/// The operations of one image, from submission to their end.
 #[derive(Default)]
-pub(super) struct State {
+pub struct State {
     pub(super) waiting: VecDeque<Waiting>,
     /// Came back because storage is away; called for again with the next tick.
     held: Vec<Waiting>,
@@ -100,8 +105,23 @@ pub(super) struct State {
 
 impl State {
     /// Calls that passed their deadline and have not come back.
-    pub(super) fn overdue(&self) -> usize {
+    pub fn overdue(&self) -> usize {
         self.overdue
+    }
+
+    /// Takes one more.
+    pub fn submit(&mut self, waiting: Waiting) {
+        self.waiting.push_back(waiting);
+    }
+
+    /// Calls under way, overdue ones included.
+    pub fn under_way(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Whether nothing waits, is held or is under way.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.held.is_empty() && self.calls.is_empty()
     }
 
     /// Whether a thread more would have something to do and be within `share`.
@@ -146,7 +166,7 @@ impl State {
 
     /// The next operation to call for, with its deadline. What overlaps a write in limbo is refused:
     /// its bytes can still change.
-    pub(super) fn begin(&mut self) -> Option<(u64, Op, Moment)> {
+    pub fn begin(&mut self) -> Option<(u64, Op, Moment)> {
         while let Some(waiting) = self.waiting.pop_front() {
             let span = waiting.op.span();
             if span.is_some_and(|span| self.in_limbo(span)) {
@@ -218,7 +238,7 @@ impl State {
 
     /// A call came back, in time or not. Where storage is away it is held: bricks that come back
     /// within the deadline are worth more to an initiator than a quick BUSY.
-    pub(super) fn returned(&mut self, number: u64, op: Op, outcome: Result<(), Fault>) {
+    pub fn returned(&mut self, number: u64, op: Op, outcome: Result<(), Fault>) {
         let Some(call) = self.calls.remove(&number) else {
             return;
         };
@@ -248,7 +268,7 @@ impl State {
     }
 
     /// Answers everything whose deadline has passed at `now`, and lets what was held wait again.
-    pub(super) fn expire(&mut self, now: Moment) {
+    pub fn expire(&mut self, now: Moment) {
         let all = self.waiting.drain(..).chain(self.held.drain(..));
         let (due, rest): (Vec<_>, Vec<_>) = all.partition(|each| each.deadline <= now);
         self.waiting = rest.into();
