@@ -33,3 +33,4 @@ pub mod scenario;
 pub mod server;
 mod tgtd;
 pub mod verdict;
+pub mod worlds;

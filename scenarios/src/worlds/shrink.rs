@@ -1,0 +1,1 @@
+//! A failing plan made small.
