@@ -38,6 +38,9 @@ pub(crate) struct Brick {
     pub(crate) up: bool,
     /// Files that changed while the brick was down.
     pub(crate) stale: BTreeSet<Ino>,
+    /// Of these, files that only disagree about a change which failed: as good as another copy where
+    /// no other is left.
+    doubtful: BTreeSet<Ino>,
     held_pages: u64,
     /// It stands still since then.
     pub(crate) hung: Option<Moment>,
@@ -73,6 +76,7 @@ impl Brick {
             files: BTreeMap::new(),
             up: true,
             stale: BTreeSet::new(),
+            doubtful: BTreeSet::new(),
             held_pages: 0,
             hung: None,
             latency: Duration::ZERO,
@@ -119,12 +123,36 @@ impl Brick {
         Ok(())
     }
 
+    /// It missed a change that was made.
+    pub(crate) fn missed(&mut self, file: Ino) {
+        self.stale.insert(file);
+        self.doubtful.remove(&file);
+    }
+
+    /// A change failed, and what it has of that is not what the others are left with.
+    pub(crate) fn disagrees(&mut self, file: Ino) {
+        if self.stale.insert(file) {
+            self.doubtful.insert(file);
+        }
+    }
+
+    /// Its copy is as good as any.
+    pub(crate) fn is_right(&mut self, file: Ino) {
+        self.stale.remove(&file);
+        self.doubtful.remove(&file);
+    }
+
+    /// Whether its copy may stand for the file: it missed no change that was made.
+    pub(crate) fn may_stand(&self, file: Ino) -> bool {
+        !self.stale.contains(&file) || self.doubtful.contains(&file)
+    }
+
     /// The file has no name and no handle any more.
     pub(crate) fn forget(&mut self, file: Ino) {
         if let Some(cached) = self.files.remove(&file) {
             self.held_pages -= cached.held.count;
         }
-        self.stale.remove(&file);
+        self.is_right(file);
         self.locks.forget(file);
         self.medium.forget(file);
     }
@@ -399,7 +427,7 @@ impl Brick {
             page += 1;
         }
         self.sync_all(file, desk)?;
-        self.stale.remove(&file);
+        self.is_right(file);
         desk.trace.push(Event::Healed {
             brick: self.index,
             file,

@@ -91,7 +91,7 @@ pub struct Space {
 }
 
 /// O_DSYNC, which is a part of O_SYNC.
-pub(crate) const O_DSYNC: i32 = 0o10000;
+pub const O_DSYNC: i32 = 0o10000;
 
 /// What a call is about, where it can be named in two ways.
 #[derive(Clone, Debug, PartialEq, Eq)]

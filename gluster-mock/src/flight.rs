@@ -206,6 +206,15 @@ impl Volume {
 
     /// A call that was held or queued begins, or goes on with the inode lock it was given.
     pub(crate) fn resume(&mut self, now: Moment, ticket: Ticket, in_turn: bool) {
+        // It may have begun already: a client that goes on does not wait for what it had planned.
+        let waits = |flight: &Flight| match &flight.stage {
+            Stage::Held { .. } => !in_turn && !self.is_still(flight.client),
+            Stage::Queued => in_turn,
+            Stage::Wound | Stage::Ended(_) => false,
+        };
+        if !self.flights.get(&ticket).is_some_and(waits) {
+            return;
+        }
         let Some(mut flight) = self.flights.remove(&ticket) else {
             return;
         };
@@ -215,6 +224,18 @@ impl Volume {
             false => self.start(now, ticket, &mut flight),
         };
         self.put_back(ticket, flight, answer);
+    }
+
+    /// Whether a brick has the bytes of files, and not only their names.
+    fn has_bytes(&self, brick: usize) -> bool {
+        self.settings.kind.has_bytes(self.bricks.len(), brick)
+    }
+
+    /// Whether a client stands still.
+    fn is_still(&self, client: ClientId) -> bool {
+        self.clients
+            .get(&client)
+            .is_some_and(|client| client.still.is_some())
     }
 
     /// Something happened to a call: perhaps it can be answered now.
@@ -433,6 +454,18 @@ impl Volume {
                     return self.end(now, ticket, flight, Err(Errno::ENOTCONN));
                 }
             }
+            // Each of those in reach missed a change that was made on the others: a split brain.
+            false
+                if !is_barrier(&flight.call)
+                    && !placed.iter().any(|brick| {
+                        connected.has(brick)
+                            && self.has_bytes(brick)
+                            && self.bricks[brick].may_stand(flight.file)
+                    }) =>
+            {
+                self.marks.hit(Mark::QuorumLost);
+                return self.end(now, ticket, flight, Err(Errno::ENOTCONN));
+            }
             false => {
                 flight.legs.reserve(bricks);
                 for brick in placed.iter() {
@@ -465,11 +498,7 @@ impl Volume {
 
     /// Answers a call that has no open leg.
     fn conclude(&mut self, now: Moment, ticket: Ticket, flight: &mut Flight) -> Option<Answer> {
-        let still = self
-            .clients
-            .get(&flight.client)
-            .is_some_and(|client| client.still.is_some());
-        if still || flight.legs.iter().any(|leg| leg.state.is_open()) {
+        if self.is_still(flight.client) || flight.legs.iter().any(|leg| leg.state.is_open()) {
             return None;
         }
         if reads_one(&flight.call) {
@@ -504,8 +533,9 @@ impl Volume {
                 let missed = placed.iter().filter(|brick| !done.has(*brick));
                 for brick in missed {
                     self.marks.hit(Mark::QuorumHeld);
-                    self.bricks[brick].stale.insert(flight.file);
+                    self.bricks[brick].missed(flight.file);
                 }
+                self.stand_in(done, flight.file);
                 Ok(match call {
                     Call::Write { bytes, .. } => Reply::Count(bytes.len() as u64),
                     _ => Reply::Done,
@@ -536,14 +566,41 @@ impl Volume {
             self.marks.hit(Mark::HoleRefusedLanded);
             return;
         }
-        let keep = self.chance.below(2) == 1;
+        // A copy that has missed something else is nobody's to heal from, and one has to be left.
+        let is_source = |took: bool| {
+            let mut bricks = placed.iter().filter(|brick| done.has(*brick) == took);
+            bricks.any(|brick| {
+                self.has_bytes(brick) && !self.bricks[brick].stale.contains(&flight.file)
+            })
+        };
+        let keep = match (is_source(false), is_source(true)) {
+            (true, true) => self.chance.below(2) == 1,
+            (false, false) => return,
+            (_, new) => new,
+        };
         self.marks.hit(match keep {
             true => Mark::PartialNew,
             false => Mark::PartialOld,
         });
         let missed: Vec<usize> = placed.iter().filter(|b| done.has(*b) != keep).collect();
         for brick in missed {
-            self.bricks[brick].stale.insert(flight.file);
+            self.bricks[brick].disagrees(flight.file);
+        }
+    }
+
+    /// A change was made on these. Where none of them was the good copy, those that only disagreed
+    /// about a change which failed are from now on: nobody blames them.
+    fn stand_in(&mut self, done: Set, file: Ino) {
+        let is_behind = |brick: usize| self.bricks[brick].stale.contains(&file);
+        if done
+            .iter()
+            .all(|brick| !self.has_bytes(brick) || is_behind(brick))
+        {
+            for brick in done.iter() {
+                if self.bricks[brick].may_stand(file) {
+                    self.bricks[brick].is_right(file);
+                }
+            }
         }
     }
 

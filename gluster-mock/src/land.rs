@@ -560,7 +560,7 @@ impl Volume {
             return Err(refused.unwrap_or(Errno::ENOTCONN));
         }
         for brick in placed.iter().filter(|brick| !done.has(*brick)) {
-            self.bricks[brick].stale.insert(file);
+            self.bricks[brick].missed(file);
         }
         Ok(())
     }

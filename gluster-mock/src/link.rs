@@ -329,7 +329,11 @@ impl Volume {
         for ticket in self.tickets(|flight| flight.client == client) {
             let held = self.flights.get(&ticket);
             match held.map(|flight| &flight.stage) {
-                Some(Stage::Held { rule: None }) => self.resume(now, ticket, false),
+                Some(Stage::Held { rule })
+                    if rule.as_ref().is_none_or(|rule| !self.plan.holds(rule)) =>
+                {
+                    self.resume(now, ticket, false);
+                }
                 Some(Stage::Wound) => self.touch(now, ticket),
                 _ => {}
             }

@@ -218,7 +218,7 @@ impl Volume {
             if self.bricks[brick].up {
                 self.bricks[brick].set_len(file, size)?;
             } else {
-                self.bricks[brick].stale.insert(file);
+                self.bricks[brick].missed(file);
             }
         }
         Ok(())

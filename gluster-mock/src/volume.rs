@@ -288,7 +288,7 @@ impl Volume {
             let healed = match bytes {
                 true => bad.heal(file, good, &mut desk),
                 false => {
-                    bad.stale.remove(&file);
+                    bad.is_right(file);
                     Ok(())
                 }
             };

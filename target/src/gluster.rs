@@ -38,7 +38,7 @@ use record::Missing;
 
 pub use crew::{Limits, Promise, State as CrewState, Waiting};
 pub use errno::{bricks_were_away, fault, handle_is_bad};
-pub use flush::Flushes;
+pub use flush::{Asked, Begun, Flushes};
 
 pub use catalog::{Catalog, Details, Listed};
 pub use doctor::{Checkup, Finding};

@@ -88,6 +88,10 @@ impl Flight {
         Drained::Later
     }
 
+    pub(crate) fn is_idle(&self) -> bool {
+        self.tickets == 0 && self.older.is_empty() && self.waiters.is_empty()
+    }
+
     pub(crate) fn cancel_wait(&mut self, waiter: Waiter) {
         self.waiters.retain(|(_, waiting)| *waiting != waiter);
     }

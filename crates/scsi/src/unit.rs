@@ -147,6 +147,11 @@ impl Unit {
         self.abort_all(waiter)
     }
 
+    /// Whether no ticket is in flight and nobody waits for one.
+    pub fn is_idle(&self) -> bool {
+        self.flight.is_idle()
+    }
+
     /// `waiter` no longer wants to be told.
     pub fn cancel_wait(&mut self, waiter: Waiter) {
         self.flight.cancel_wait(waiter);

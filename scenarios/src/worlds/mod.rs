@@ -10,14 +10,24 @@
 //!
 //! Knows no clock, no thread, no file and no hash order.
 
+mod agenda;
+mod around;
 pub mod campaign;
+mod deviant;
 pub mod draw;
 pub mod history;
+mod host;
+mod journal;
+mod ledger;
 pub mod marks;
 pub mod oracle;
+mod peer;
 pub mod plan;
 pub mod shrink;
+mod stamp;
+mod store;
 mod text;
+mod wire;
 mod world;
 
 pub use marks::{Mark, Marks};

@@ -42,6 +42,8 @@ pub struct Setting {
     pub volume: VolumeSetting,
     /// The network.
     pub wire: WireSetting,
+    /// How long after the last event everything is mended.
+    pub calm: Duration,
 }
 
 /// A hostile peer.

@@ -11,8 +11,10 @@ use block::Fault;
 pub struct Flushes {
     /// Flushes that have begun; each has its number.
     begun: AtomicU64,
-    /// The number of the last one that succeeded. Held while one is under way.
-    succeeded: Mutex<u64>,
+    /// The number of the last one that succeeded.
+    succeeded: AtomicU64,
+    /// Held while one is under way.
+    under_way: Mutex<()>,
     failed: AtomicBool,
     /// Changes that were answered, or are about to be, while they sit in the bricks' caches.
     cached: AtomicU64,
@@ -20,6 +22,12 @@ pub struct Flushes {
     covered: AtomicU64,
     /// Whether plain writes may sit in the bricks' page caches, so that a flush can lose them.
     volatile: bool,
+}
+
+/// When a flush was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    begun_before: u64,
 }
 
 /// A flush under way.
@@ -47,30 +55,37 @@ impl Flushes {
     /// Makes durable what was answered before the call, by `flush` or by another's that began
     /// after it.
     pub fn flush(&self, flush: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
-        let begun_before = self.begun.load(Ordering::SeqCst);
-        let mut succeeded = self
-            .succeeded
+        let asked = self.ask();
+        let _one_at_a_time = self
+            .under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if *succeeded > begun_before && !self.failed.load(Ordering::SeqCst) {
-            return Ok(());
+        match self.begin(asked)? {
+            Some(begun) => self.finish(&begun, flush()),
+            None => Ok(()),
         }
-        let begun = self.begin()?;
-        let number = begun.number;
-        self.finish(&begun, flush())?;
-        *succeeded = number;
-        Ok(())
     }
 
-    /// A flush begins; one at a time does. Refused once one has failed.
-    pub fn begin(&self) -> Result<Begun, Fault> {
+    /// Somebody wants a flush, and waits while another's is under way.
+    pub fn ask(&self) -> Asked {
+        Asked {
+            begun_before: self.begun.load(Ordering::SeqCst),
+        }
+    }
+
+    /// A flush begins; one at a time does. `None` where one that began after `asked` has succeeded.
+    /// Refused once one has failed.
+    pub fn begin(&self, asked: Asked) -> Result<Option<Begun>, Fault> {
         if self.failed.load(Ordering::SeqCst) {
             return Err(Fault::FlushFailed);
         }
-        Ok(Begun {
+        if self.succeeded.load(Ordering::SeqCst) > asked.begun_before {
+            return Ok(None);
+        }
+        Ok(Some(Begun {
             number: self.begun.fetch_add(1, Ordering::SeqCst) + 1,
             cached: self.cached.load(Ordering::SeqCst),
-        })
+        }))
     }
 
     /// What the call came to, and what is said of the flush.
@@ -79,6 +94,7 @@ impl Flushes {
             // One of the writes it covers may have met trouble meanwhile.
             Ok(()) if self.failed.load(Ordering::SeqCst) => Err(Fault::FlushFailed),
             Ok(()) => {
+                self.succeeded.store(begun.number, Ordering::SeqCst);
                 self.covered.store(begun.cached, Ordering::SeqCst);
                 Ok(())
             }

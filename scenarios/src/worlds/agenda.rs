@@ -1,0 +1,115 @@
+//! What is to happen when: the one list a world is played from.
+//!
+//! Invariant: of two things at the same moment the one that was entered first happens first, so the
+//! order never depends on anything but the plan and its chance.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use engine::{ConnId, SessionId};
+
+use super::host::Mail;
+use super::plan::{Moment, Way};
+
+/// Something to happen.
+#[derive(Debug)]
+pub(super) enum Due {
+    /// An event of the plan, by its place there.
+    Event(usize),
+    /// Bytes, an end or room may be there, at one end of a connection.
+    Arrive(usize, Way),
+    /// A message of one entity of a target reaches another.
+    Mail(Box<Mail>),
+    /// A login asked to be woken, or its connection is to be given up.
+    LoginClock { host: u8, life: u32, conn: ConnId },
+    /// A session asked to be woken, or a connection of it is to be given up.
+    SessionClock {
+        host: u8,
+        life: u32,
+        session: SessionId,
+    },
+    /// Answers of storage reach a session.
+    Completions {
+        host: u8,
+        life: u32,
+        session: SessionId,
+    },
+    /// A thread of an image's crew looks for work.
+    Hand { host: u8, life: u32, unit: usize },
+    /// A thread comes back from its call.
+    Return {
+        host: u8,
+        life: u32,
+        unit: usize,
+        number: u64,
+    },
+    /// A crew looks at its deadlines.
+    Tick { host: u8, life: u32, unit: usize },
+    /// A target starts, or goes on starting.
+    Start(u8),
+    /// An initiator looks at what it has to do.
+    Peer(u8),
+    /// A hostile peer goes on.
+    Deviant(u8),
+    /// Everything is mended.
+    Heal,
+    /// It has to be over by now.
+    End,
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: Moment,
+    order: u64,
+    due: Due,
+}
+
+impl Entry {
+    fn key(&self) -> (Moment, u64) {
+        (self.at, self.order)
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+/// The list.
+#[derive(Debug, Default)]
+pub(super) struct Agenda {
+    heap: BinaryHeap<Reverse<Entry>>,
+    entered: u64,
+}
+
+impl Agenda {
+    pub(super) fn enter(&mut self, at: Moment, due: Due) {
+        self.entered += 1;
+        let order = self.entered;
+        self.heap.push(Reverse(Entry { at, order, due }));
+    }
+
+    /// When the next thing happens.
+    pub(super) fn next(&self) -> Option<Moment> {
+        self.heap.peek().map(|Reverse(entry)| entry.at)
+    }
+
+    pub(super) fn pop(&mut self) -> Option<(Moment, Due)> {
+        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.due))
+    }
+}
