@@ -520,7 +520,12 @@ impl Volume {
                 _ => {}
             }
         }
-        let enough = kind.suffices(bricks, done, placed);
+        // A change that only copies took which missed another is none: they blame each other.
+        let whole = is_barrier(&flight.call)
+            || done
+                .iter()
+                .any(|brick| self.has_bytes(brick) && self.bricks[brick].may_stand(flight.file));
+        let enough = whole && kind.suffices(bricks, done, placed);
         let answer = match (&*flight.call, enough) {
             (Call::Lock { handle, lock }, _) => {
                 let grown = self.conclude_lock(now, *handle, lock, done, enough, flight);

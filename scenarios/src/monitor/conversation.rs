@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use iscsi::keys::Params;
 use iscsi::pdu::{LoginResponse, NopIn, TaskManagementRequest, TaskManagementResponse};
 use iscsi::{
     Bhs, Digests, Itt, LoginStatus, Opcode, RejectReason, Request, Response, Serial, TmfFunction,
@@ -45,6 +46,14 @@ enum End {
 }
 
 impl Conversation {
+    /// The monitor of a connection that comes to a session with these parameters (RFC 7143 6.3.4).
+    pub fn joining(session: Params) -> Self {
+        Self {
+            negotiation: Negotiation::joining(session),
+            ..Self::default()
+        }
+    }
+
     /// Digests agreed on at login.
     pub fn digests(&self) -> Digests {
         self.negotiation

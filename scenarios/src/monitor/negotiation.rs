@@ -14,9 +14,19 @@ pub(super) struct Negotiation {
     /// Text that does not parse was exchanged: what holds is anybody's guess.
     garbled: bool,
     params: Option<Params>,
+    /// What the session had, to which this connection comes.
+    session: Params,
 }
 
 impl Negotiation {
+    /// A login that brings a connection to a session with these parameters.
+    pub(super) fn joining(session: Params) -> Self {
+        Self {
+            session,
+            ..Self::default()
+        }
+    }
+
     /// The result, once the login is through and understood.
     pub(super) fn params(&self) -> Option<&Params> {
         self.params.as_ref()
@@ -37,7 +47,7 @@ impl Negotiation {
         let through =
             pdu.status == LoginStatus::SUCCESS && pdu.transit && pdu.nsg == Stage::FULL_FEATURE;
         if through && !self.garbled {
-            let mut params = Params::default();
+            let mut params = self.session.clone();
             let answered: Vec<(&str, &str)> = self
                 .answered
                 .iter()

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use gluster_mock::chance::Chance;
 use initiator_sim::machine::LoginOptions;
+use iscsi::keys::Params;
 use iscsi::{Cid, Isid, LogoutReason, TmfFunction, Tsih};
 
 use super::agenda::Due;
@@ -61,6 +62,8 @@ pub(super) struct Peer {
     next: Option<Link>,
     /// The session's handle, where a new connection may be brought to it.
     tsih: Option<Tsih>,
+    /// What its session negotiated.
+    params: Option<Params>,
     /// Before that it does not connect.
     pause_until: Moment,
     /// Writes of connections that are gone.
@@ -109,6 +112,7 @@ impl Peer {
             current: None,
             next: None,
             tsih: None,
+            params: None,
             pause_until: Moment::default(),
             lost: Vec::new(),
             timer: None,
@@ -238,13 +242,18 @@ impl Peer {
         let wire = around.connect(Caller::Peer(self.number), self.setting.target, life);
         around.new_wires.push(wire);
         let mut options = self.options();
+        let mut session = None;
         if let Some(tsih) = joins {
             options.tsih = tsih;
+            session.clone_from(&self.params);
+            // Whatever else is offered belongs to the session and is not negotiated again.
+            let own = ["HeaderDigest", "DataDigest", "MaxRecvDataSegmentLength"];
+            options.keys.retain(|(key, _)| own.contains(&key.as_str()));
         }
         if let Some(cmd_sn) = cmd_sn {
             options.cmd_sn = cmd_sn;
         }
-        Link::start(around, wire, &options)
+        Link::start(around, wire, &options, session)
     }
 
     fn options(&self) -> LoginOptions {
@@ -381,6 +390,7 @@ impl Peer {
             self.pause_until = around.now;
         }
         self.tsih = Some(tsih);
+        self.params = link.params().cloned();
         let lost = std::mem::take(&mut self.lost);
         self.over(around, &lost, "its initiator was logged in again");
     }

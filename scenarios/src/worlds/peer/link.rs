@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use initiator_sim::Flow;
 use initiator_sim::machine::{Client, Event, Login, LoginOptions, Outgoing, PduSink, Refusal};
+use iscsi::keys::Params;
 use iscsi::{
     Bhs, Cid, Data, Digests, Framer, Itt, LoginStatus, LogoutReason, Outbox, Response, Serial, Tsih,
 };
@@ -27,6 +28,7 @@ pub(super) struct Link {
     framer: Framer<Vec<u8>>,
     outgoing: Outgoing,
     monitor: Conversation,
+    session: Option<Params>,
     pub(super) flying: BTreeMap<Itt, Flying>,
     pub(super) managing: BTreeMap<Itt, Managed>,
     /// When it was made.
@@ -73,7 +75,13 @@ impl PduSink for Sink<'_> {
 }
 
 impl Link {
-    pub(super) fn start(around: &mut Around, wire: usize, options: &LoginOptions) -> Self {
+    /// A login; `session` is what the session has that a connection is brought to.
+    pub(super) fn start(
+        around: &mut Around,
+        wire: usize,
+        options: &LoginOptions,
+        session: Option<Params>,
+    ) -> Self {
         let mut login = Login::new(options, [7; 33]);
         let mut link = Self {
             wire,
@@ -83,7 +91,10 @@ impl Link {
                 outbox: Outbox::new(),
                 digests: Digests::default(),
             },
-            monitor: Conversation::default(),
+            monitor: session
+                .clone()
+                .map_or_else(Conversation::default, Conversation::joining),
+            session,
             flying: BTreeMap::new(),
             managing: BTreeMap::new(),
             since: around.now,
@@ -131,6 +142,13 @@ impl Link {
     pub(super) fn cmd_sn(&self) -> Option<Serial> {
         match &self.phase {
             Phase::Full(client) => Some(client.numbering.cmd_sn),
+            Phase::Login(_) => None,
+        }
+    }
+
+    pub(super) fn params(&self) -> Option<&Params> {
+        match &self.phase {
+            Phase::Full(client) => Some(client.params()),
             Phase::Login(_) => None,
         }
     }
@@ -291,7 +309,10 @@ impl Link {
                     };
                     match login.receive(&response, data, &mut sink) {
                         Ok(None) => {}
-                        Ok(Some(established)) => {
+                        Ok(Some(mut established)) => {
+                            if let Some(session) = self.session.take() {
+                                established.params = joined(session, &established.params);
+                            }
                             let params = &established.params;
                             self.framer.set_digests(params.digests);
                             self.framer
@@ -312,5 +333,16 @@ impl Link {
                 }
             }
         }
+    }
+}
+
+/// What holds on a connection that was brought to a session: of its own are the digests and how much
+/// either side takes at a time (RFC 7143 13).
+fn joined(session: Params, connection: &Params) -> Params {
+    Params {
+        digests: connection.digests,
+        peer_max_recv_data_segment: connection.peer_max_recv_data_segment,
+        own_max_recv_data_segment: connection.own_max_recv_data_segment,
+        ..session
     }
 }
