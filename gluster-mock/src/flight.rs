@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use crate::call::{Answer, Call, ClientId, Ino, Moment, OpKind, Place, Reply, Submitted, Ticket};
 use crate::errno::Errno;
-use crate::kind::Set;
+use crate::kind::{Kind, Set};
 use crate::legs::{Landing, Leg, LegState};
 use crate::marks::Mark;
 use crate::plan::Outcome;
 use crate::trace::Event;
-use crate::turn::takes_turn;
+use crate::turn::{changed, takes_turn};
 use crate::volume::Volume;
 
 /// How long a client of a replicated volume takes to be told that all bricks refused its write
@@ -39,6 +39,11 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
+    /// Whether it has the inode lock.
+    pub(crate) fn is_in_turn(&self) -> bool {
+        self.in_turn
+    }
+
     /// Whether its leg to that brick is in such a state.
     pub(crate) fn has_leg(&self, brick: usize, such: fn(&LegState) -> bool) -> bool {
         let mut legs = self.legs.iter();
@@ -198,7 +203,7 @@ impl Volume {
             Due::Frame(ticket, brick) => self.time_out(now, ticket, brick),
             Due::Reconnect(client, brick) => self.reconnect(now, client, brick),
             Due::Unlocked(handle) => self.give_up_lock(handle),
-            Due::Heal(brick) => self.heal(brick),
+            Due::Heal(brick) => self.heal(now, brick),
             Due::Tell(ticket) => self.touch(now, ticket),
             Due::Dropped(client) => self.drop_silent(now, client),
         }
@@ -286,9 +291,11 @@ impl Volume {
         if matches!(*flight.call, Call::Init { .. }) {
             return self.wait_for_bricks(now, ticket, flight);
         }
-        let replicated = self.settings.kind.is_replicated(self.bricks.len());
-        if replicated && takes_turn(&flight.call) {
-            if !self.take_turn(now, ticket, flight.client, flight.file) {
+        let copies = self.settings.kind.is_replicated(self.bricks.len());
+        let locks = copies || self.settings.kind == Kind::Disperse;
+        if locks && takes_turn(&flight.call) {
+            let bytes = (flight.file, &changed(&flight.call));
+            if !self.take_turn(now, ticket, flight.client, bytes) {
                 flight.stage = Stage::Queued;
                 return None;
             }

@@ -1,6 +1,7 @@
 //! A volume: its namespace, bricks, clients, plan of faults, and the calls in flight.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::brick::{Brick, Desk};
 use crate::call::{Answer, Call, ClientId, Handle, Ino, LockCall, Moment, Reply, Space, Ticket};
@@ -263,12 +264,19 @@ impl Volume {
     }
 
     /// Brings a brick what it missed (self-heal), where another has it right.
-    pub(crate) fn heal(&mut self, brick: usize) {
+    pub(crate) fn heal(&mut self, now: Moment, brick: usize) {
         if !self.bricks[brick].is_serving() {
             return;
         }
         let stale: Vec<Ino> = self.bricks[brick].stale.iter().copied().collect();
+        let mut waits = false;
         for file in stale {
+            // Self-heal takes the same inode lock as changes do.
+            let mut flights = self.flights.values();
+            if flights.any(|flight| flight.file == file && flight.is_in_turn()) {
+                waits = true;
+                continue;
+            }
             let placed = self.settings.kind.placement(self.bricks.len(), file);
             let source = placed.iter().find(|&other| {
                 other != brick
@@ -295,6 +303,10 @@ impl Volume {
             if healed.is_ok() {
                 self.marks.hit(Mark::Healed);
             }
+        }
+        if waits {
+            self.marks.hit(Mark::HealWaited);
+            self.schedule(now.after(HEAL_PAUSE), Due::Heal(brick));
         }
     }
 
@@ -341,6 +353,9 @@ impl Volume {
         (&mut self.bricks, desk)
     }
 }
+
+/// Self-heal that finds changes under way tries again after that.
+const HEAL_PAUSE: Duration = Duration::from_millis(20);
 
 /// The seed of gfids, apart from that of faults.
 const GFIDS: u64 = 0x6766_6964_6766_6964;

@@ -10,7 +10,7 @@ use gluster_mock::medium::{Medium, Memory};
 use gluster_mock::{Call, Command, Moment, Reply, Settings, Submitted, SyncKind, Volume};
 
 /// What comes of seed 1, in every build.
-pub(crate) const SEED_1: &str = "146f231c382e93db";
+pub(crate) const SEED_1: &str = "6b5f07144316a5b8";
 
 const SETTINGS: &str = "replica = 3\ncapacity = 1048576\nping-timeout = 1\n\
                         mandatory-locking = forced\nenforce-mandatory-lock = on";

@@ -7,6 +7,7 @@ mod faults;
 mod fencing;
 mod image;
 mod load;
+mod order;
 
 /// Lists the tests of a module, so that they can be run together.
 macro_rules! together {
@@ -18,7 +19,15 @@ pub(crate) use together;
 
 #[test]
 fn every_mark_is_reached() {
-    for test in [durability::ALL, fencing::ALL, faults::ALL, image::ALL].concat() {
+    for test in [
+        durability::ALL,
+        fencing::ALL,
+        faults::ALL,
+        image::ALL,
+        order::ALL,
+    ]
+    .concat()
+    {
         test();
     }
     let missing = cluster::marks().missing();
