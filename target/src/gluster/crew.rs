@@ -207,7 +207,13 @@ impl Hands {
                 tracing::error!("bug: a storage operation panicked");
                 Err(Fault::Unreachable)
             });
-            shared.lock().returned(number, op, outcome);
+            let mut state = shared.lock();
+            state.returned(number, op, outcome);
+            // This thread takes one; whatever else may go on needs others.
+            if state.idle > 0 && state.waiting.len() > 1 {
+                shared.wake.notify_all();
+            }
+            drop(state);
         }
         // The work first: whoever waits for the last thread may then be the only one to hold it.
         drop(work);

@@ -94,8 +94,14 @@ pub struct State {
     /// number of the first call. Nobody else may look at them or change them in between: they would
     /// see the change come and go.
     contested: Vec<(u64, Span)>,
+    /// Reads that overlap a change under way, and what overlaps those and came later: replicas take a
+    /// change at different moments, so that a read could see it and the next one, from another
+    /// replica, not yet. In the order they came.
+    behind: VecDeque<Waiting>,
     /// By number, in the order they began.
     calls: BTreeMap<u64, Call>,
+    /// Of these, how many change bytes.
+    changing: usize,
     begun: u64,
     threads: usize,
     overdue: usize,
@@ -121,7 +127,10 @@ impl State {
 
     /// Whether nothing waits, is held or is under way.
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.held.is_empty() && self.calls.is_empty()
+        self.waiting.is_empty()
+            && self.held.is_empty()
+            && self.behind.is_empty()
+            && self.calls.is_empty()
     }
 
     /// Whether a thread more would have something to do and be within `share`.
@@ -161,6 +170,7 @@ impl State {
         self.closing
             && self.waiting.is_empty()
             && self.held.is_empty()
+            && self.behind.is_empty()
             && self.threads == self.overdue
     }
 
@@ -177,6 +187,10 @@ impl State {
             }
             if span.is_some_and(|span| self.is_contested(span, waiting.first)) {
                 self.held.push(waiting);
+                continue;
+            }
+            if span.is_some_and(|span| self.is_behind(span, waiting.op.changes())) {
+                self.behind.push_back(waiting);
                 continue;
             }
             let Waiting {
@@ -199,6 +213,7 @@ impl State {
                 first,
                 crossed: writes.is_some_and(|span| self.crosses(span)),
             };
+            self.changing += usize::from(writes.is_some());
             self.begun += 1;
             self.calls.insert(self.begun, call);
             return Some((self.begun, op, deadline));
@@ -209,6 +224,24 @@ impl State {
     fn in_limbo(&self, span: Span) -> bool {
         let late = |call: &Call| call.overdue && call.writes.is_some_and(|w| w.overlaps(span));
         self.overdue > 0 && !planted::reuses_limbo() && self.calls.values().any(late)
+    }
+
+    /// Whether a read overlaps a change under way, or anything what waits for that.
+    fn is_behind(&self, span: Span, changes: bool) -> bool {
+        let under_way = |call: &Call| call.writes.is_some_and(|writes| writes.overlaps(span));
+        let waits = |other: &Waiting| {
+            let meets = other.op.span().is_some_and(|other| other.overlaps(span));
+            meets && (changes || other.op.changes())
+        };
+        let reads_too_early = !changes && self.changing > 0 && self.calls.values().any(under_way);
+        reads_too_early || self.behind.iter().any(waits)
+    }
+
+    /// A change is over: what waited behind it goes on before what came later.
+    fn catch_up(&mut self) {
+        while let Some(waiting) = self.behind.pop_back() {
+            self.waiting.push_front(waiting);
+        }
     }
 
     /// Whether others have to try again first. Of two that cross, the older one does.
@@ -242,6 +275,10 @@ impl State {
         let Some(call) = self.calls.remove(&number) else {
             return;
         };
+        if call.writes.is_some() {
+            self.changing -= 1;
+            self.catch_up();
+        }
         if call.overdue {
             self.overdue -= 1;
             tracing::warn!("a storage call came back after its deadline: {outcome:?}");
@@ -269,7 +306,10 @@ impl State {
 
     /// Answers everything whose deadline has passed at `now`, and lets what was held wait again.
     pub fn expire(&mut self, now: Moment) {
-        let all = self.waiting.drain(..).chain(self.held.drain(..));
+        let behind = self.behind.drain(..);
+        let all = behind
+            .chain(self.waiting.drain(..))
+            .chain(self.held.drain(..));
         let (due, rest): (Vec<_>, Vec<_>) = all.partition(|each| each.deadline <= now);
         self.waiting = rest.into();
         for Waiting {
