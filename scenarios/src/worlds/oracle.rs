@@ -24,7 +24,10 @@
 //!      was sent after the loss;
 //!    - and shows that what it saw is after a second write only if the second is durable, or one of
 //!      the two was sent after the loss.
-//! 5. After a flush that failed because of storage none that was sent later is GOOD until the image
+//! 5. A write that is not GOOD and never settles comes and goes: replicas disagree about it. That it
+//!    was seen, or not, proves nothing; but once it has ended it is superseded for good by a write
+//!    that was sent later and is GOOD.
+//! 6. After a flush that failed because of storage none that was sent later is GOOD until the image
 //!    is opened anew. A reopening counts from the moment on at which the one was sent until the other
 //!    was answered.
 //!

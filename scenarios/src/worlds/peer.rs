@@ -14,7 +14,7 @@ use std::time::Duration;
 use gluster_mock::chance::Chance;
 use initiator_sim::machine::LoginOptions;
 use iscsi::keys::Params;
-use iscsi::{Cid, Isid, LogoutReason, TmfFunction, Tsih};
+use iscsi::{Cid, Isid, LogoutReason, Serial, TmfFunction, Tsih};
 
 use super::agenda::Due;
 use super::around::{Around, Stream};
@@ -64,6 +64,8 @@ pub(super) struct Peer {
     tsih: Option<Tsih>,
     /// What its session negotiated.
     params: Option<Params>,
+    /// The next command it expects, as far as it was told.
+    exp_cmd_sn: Option<Serial>,
     /// Before that it does not connect.
     pause_until: Moment,
     /// Writes of connections that are gone.
@@ -113,6 +115,7 @@ impl Peer {
             next: None,
             tsih: None,
             params: None,
+            exp_cmd_sn: None,
             pause_until: Moment::default(),
             lost: Vec::new(),
             timer: None,
@@ -220,7 +223,8 @@ impl Peer {
         match life {
             Some(life) => {
                 let joins = self.tsih.filter(|_| self.setting.rejoins);
-                let link = self.connect(around, life, joins, None);
+                let cmd_sn = self.exp_cmd_sn.filter(|_| joins.is_some());
+                let link = self.connect(around, life, joins, cmd_sn);
                 self.current = Some(link);
             }
             None => self.rest(around),
@@ -237,7 +241,7 @@ impl Peer {
         around: &mut Around,
         life: u32,
         joins: Option<Tsih>,
-        cmd_sn: Option<iscsi::Serial>,
+        cmd_sn: Option<Serial>,
     ) -> Link {
         let wire = around.connect(Caller::Peer(self.number), self.setting.target, life);
         around.new_wires.push(wire);
@@ -312,11 +316,8 @@ impl Peer {
     fn replace(&mut self, around: &mut Around, life: Option<u32>, joins: bool) {
         let Some(life) = life else { return };
         let tsih = self.tsih.filter(|_| joins);
-        let cmd_sn = self
-            .current
-            .as_ref()
-            .filter(|_| tsih.is_some())
-            .and_then(Link::cmd_sn);
+        let current = self.current.as_ref().filter(|_| tsih.is_some());
+        let cmd_sn = current.and_then(Link::exp_cmd_sn);
         let link = self.connect(around, life, tsih, cmd_sn);
         self.next = Some(link);
     }
@@ -411,6 +412,7 @@ impl Peer {
         } else if link.is_busy() && !link.leaving {
             around.marks.hit(Mark::LostUnderWay);
         }
+        self.exp_cmd_sn = link.exp_cmd_sn().or(self.exp_cmd_sn);
         for flying in link.take_flying() {
             self.lost.extend(flying.write());
         }

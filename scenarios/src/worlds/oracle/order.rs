@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use super::super::history::{Fate, Held, History, Image, Loss, Sync, Write, WriteId};
 use super::super::plan::Moment;
 use super::sectors::stranger;
-use super::zones::{BEGINNING, Instant, end_of, instant};
+use super::zones::{BEGINNING, Instant, end_of, flickers, instant};
 
 /// A read that saw what was superseded. Reads are named by their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub(super) enum Sign {
 struct Value {
     write: Option<WriteId>,
     good: bool,
+    /// That it was seen proves nothing, nor does that it was not.
+    flickers: bool,
     sent: Instant,
     durable: Option<Moment>,
     /// By when it had taken effect, if ever, and how one knows.
@@ -92,6 +94,7 @@ fn zeros() -> Value {
     Value {
         write: None,
         good: true,
+        flickers: false,
         sent: BEGINNING,
         durable: Some(engine::Moment(0)),
         first_end: BEGINNING,
@@ -101,12 +104,14 @@ fn zeros() -> Value {
 }
 
 fn value(number: WriteId, write: &Write, durable: Option<Moment>) -> Value {
+    let flickers = flickers(write);
     Value {
         write: Some(number),
         good: write.fate == Fate::Good,
+        flickers,
         sent: instant(write.sent),
         durable,
-        first_end: instant(end_of(write)),
+        first_end: instant(if flickers { write.ended } else { end_of(write) }),
         sign: Sign::Ended,
         reads: Vec::new(),
     }
@@ -122,7 +127,7 @@ fn add_read(history: &History, values: &mut [Value], image: Image, sector: u32, 
         return;
     };
     let ended = instant(read.ended);
-    if ended < value.first_end {
+    if ended < value.first_end && !value.flickers {
         (value.first_end, value.sign) = (ended, Sign::Seen(number));
     }
     let losses = losses_of(history, image).filter(|loss| loss.from <= read.ended);
@@ -140,7 +145,7 @@ type Key = (bool, Instant, u32, bool, Reverse<Instant>, u32);
 /// The first read that saw `held` although `newer` had superseded it.
 fn clash(held: &Value, newer: &Value) -> Option<(Key, Superseded)> {
     let number = newer.write?;
-    if held.write == newer.write {
+    if held.write == newer.write || newer.flickers {
         return None;
     }
     let is_wrong = |read: &&Seen| {
@@ -154,6 +159,7 @@ fn clash(held: &Value, newer: &Value) -> Option<(Key, Superseded)> {
     let read = held.reads.iter().find(is_wrong)?;
     let (after, start) = match newer.sent > held.first_end {
         true => (None, newer.sent),
+        false if held.flickers => return None,
         false => {
             let read = newer.reads.iter().find(shows)?;
             (Some(read.number), read.sent)

@@ -1,7 +1,7 @@
 //! Goes through the sectors of all images. Sectors that the same reads and writes cover, and where
 //! every read saw the same, are judged once.
 
-use super::super::history::{Fate, Held, History, Image, Write};
+use super::super::history::{Fate, Held, History, Image, Read, Write};
 use super::zones::{self, Cluster};
 use super::{Findings, Place, Wrong, order};
 
@@ -127,10 +127,12 @@ impl Cover<'_> {
             let write = &self.history.writes[number as usize];
             self.clusters.push(Cluster::of(write));
         }
+        let mut flickered = false;
         for &number in &self.reads {
             let read = &self.history.reads[number as usize];
             match stranger(self.history, number, place.first) {
                 Some(wrong) => self.findings.add(read.ended, place, wrong),
+                None if self.saw_flickering(read, place.first) => flickered = true,
                 None => {
                     let slot = match read.held[(place.first - read.at) as usize] {
                         Held::Write(write) => self.slots[write as usize],
@@ -140,9 +142,17 @@ impl Cover<'_> {
                 }
             }
         }
-        if zones::clash(&mut self.clusters) {
+        if zones::clash(&mut self.clusters) || flickered {
             self.explain(place);
         }
+    }
+
+    /// Whether a read saw there what proves nothing.
+    fn saw_flickering(&self, read: &Read, sector: u32) -> bool {
+        let Held::Write(write) = read.held[(sector - read.at) as usize] else {
+            return false;
+        };
+        zones::flickers(&self.history.writes[write as usize])
     }
 
     /// Nothing may have been lost there, or else something is wrong: looks closely. Flushes may

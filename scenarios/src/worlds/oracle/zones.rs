@@ -7,7 +7,7 @@
 //! of each is before the last start of the other; there is an order if no two are like that. (Their
 //! words: two forward zones overlap, or a backward zone lies within a forward one.)
 
-use super::super::history::{Fate, Read, Write};
+use super::super::history::{Fate, NEVER, Read, Write};
 use super::super::plan::Moment;
 
 /// A moment with room before the first one, for what was there when the world began.
@@ -26,6 +26,12 @@ pub(super) fn end_of(write: &Write) -> Moment {
         Fate::Good => write.ended,
         _ => write.settled,
     }
+}
+
+/// Whether a write may come and go: it failed while replicas disagreed, so that a read of one replica
+/// sees it and a read of another does not, until it is healed or superseded.
+pub(super) fn flickers(write: &Write) -> bool {
+    write.fate != Fate::Good && write.settled == NEVER
 }
 
 /// A write and the reads that saw it.

@@ -139,9 +139,10 @@ impl Link {
         self.since
     }
 
-    pub(super) fn cmd_sn(&self) -> Option<Serial> {
+    /// The next command that the target expects, as far as it said.
+    pub(super) fn exp_cmd_sn(&self) -> Option<Serial> {
         match &self.phase {
-            Phase::Full(client) => Some(client.numbering.cmd_sn),
+            Phase::Full(client) => Some(client.numbering.exp_cmd_sn),
             Phase::Login(_) => None,
         }
     }
