@@ -56,12 +56,12 @@ fn changes_that_overlap_land_in_the_same_order_everywhere() {
 fn self_heal_waits_for_changes_under_way() {
     for seed in 1..20 {
         let (mut cluster, mount) = replica(&format!("seed = {seed}\nheal-delay = 0s"));
-        cluster.command("fill 1");
+        cluster.command("brick error 1 EIO");
         assert_eq!(cluster.write(mount, 0, 2).0, Ok(()));
         slow(&mut cluster);
         cluster.begin(mount.client, write_call(mount, 0, 3));
         cluster.wait(Duration::from_millis(4));
-        cluster.command("drain 1");
+        cluster.command("brick error 1 none");
         cluster.wait(seconds(1.0));
         assert_eq!(copies(&mut cluster), [3; 3]);
     }
