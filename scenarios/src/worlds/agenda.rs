@@ -16,8 +16,10 @@ use super::plan::{Moment, Way};
 pub(super) enum Due {
     /// An event of the plan, by its place there.
     Event(usize),
-    /// Bytes, an end or room may be there, at one end of a connection.
+    /// Bytes or an end may be there, for the reader of one direction of a connection.
     Arrive(usize, Way),
+    /// Its writer may have room, or learns that nobody reads any more.
+    Room(usize, Way),
     /// A message of one entity of a target reaches another.
     Mail(Box<Mail>),
     /// A login asked to be woken, or its connection is to be given up.

@@ -132,7 +132,12 @@ impl Around {
 
     /// Bytes for the reader of one direction.
     pub(super) fn read(&mut self, wire: usize, way: Way, space: &mut [u8]) -> usize {
-        self.wires[wire].read(self.now, way, &self.wire, space)
+        let count = self.wires[wire].read(self.now, way, &self.wire, space);
+        let pipe = self.wires[wire].pipe(way);
+        if count > 0 && std::mem::take(&mut pipe.wanted) {
+            self.agenda.enter(self.now, Due::Room(wire, way));
+        }
+        count
     }
 
     pub(super) fn is_at_end(&mut self, wire: usize, way: Way) -> bool {
@@ -150,7 +155,7 @@ impl Around {
         };
         self.wires[wire].pipe(other).abandon();
         // Whoever still sends notices.
-        self.agenda.enter(at, Due::Arrive(wire, other));
+        self.agenda.enter(at, Due::Room(wire, other));
     }
 
     /// A connection breaks.
@@ -158,6 +163,7 @@ impl Around {
         self.wires[wire].reset(self.now);
         for way in [Way::In, Way::Out] {
             self.agenda.enter(self.now, Due::Arrive(wire, way));
+            self.agenda.enter(self.now, Due::Room(wire, way));
         }
     }
 

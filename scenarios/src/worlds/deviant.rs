@@ -145,7 +145,6 @@ impl Deviant {
             if count == 0 {
                 break;
             }
-            around.agenda.enter(around.now, Due::Arrive(wire, Way::In));
             line.framer.filled(count);
             if let Some(bytes) = line.hear() {
                 around.send(wire, Way::In, &bytes);

@@ -57,9 +57,9 @@ pub(super) struct Peer {
     backlog: VecDeque<Job>,
     /// What is to be tried again, and when.
     retries: Vec<(Moment, Job)>,
-    current: Option<Link>,
+    current: Option<Box<Link>>,
     /// A connection that is to take the place of the current one.
-    next: Option<Link>,
+    next: Option<Box<Link>>,
     /// The session's handle, where a new connection may be brought to it.
     tsih: Option<Tsih>,
     /// What its session negotiated.
@@ -136,7 +136,7 @@ impl Peer {
 
     /// Whether nothing is left to do and nothing in flight.
     pub(super) fn is_quiet(&self) -> bool {
-        let busy = self.current.as_ref().is_some_and(Link::is_busy);
+        let busy = self.current.as_deref().is_some_and(Link::is_busy);
         self.backlog.is_empty() && self.retries.is_empty() && self.next.is_none() && !busy
     }
 
@@ -176,7 +176,10 @@ impl Peer {
 
     /// The connection of the plan's faults.
     pub(super) fn wire(&self) -> Option<usize> {
-        self.current.as_ref().or(self.next.as_ref()).map(Link::wire)
+        self.current
+            .as_deref()
+            .or(self.next.as_deref())
+            .map(Link::wire)
     }
 
     /// Does what can be done now.
@@ -208,7 +211,7 @@ impl Peer {
     }
 
     fn can_work(&self) -> bool {
-        self.next.is_none() && self.current.as_ref().is_some_and(Link::is_ready)
+        self.next.is_none() && self.current.as_deref().is_some_and(Link::is_ready)
     }
 
     fn connect_if_needed(&mut self, around: &mut Around, life: Option<u32>) {
@@ -242,7 +245,7 @@ impl Peer {
         life: u32,
         joins: Option<Tsih>,
         cmd_sn: Option<Serial>,
-    ) -> Link {
+    ) -> Box<Link> {
         let wire = around.connect(Caller::Peer(self.number), self.setting.target, life);
         around.new_wires.push(wire);
         let mut options = self.options();
@@ -257,7 +260,7 @@ impl Peer {
         if let Some(cmd_sn) = cmd_sn {
             options.cmd_sn = cmd_sn;
         }
-        Link::start(around, wire, &options, session)
+        Box::new(Link::start(around, wire, &options, session))
     }
 
     fn options(&self) -> LoginOptions {
@@ -316,7 +319,7 @@ impl Peer {
     fn replace(&mut self, around: &mut Around, life: Option<u32>, joins: bool) {
         let Some(life) = life else { return };
         let tsih = self.tsih.filter(|_| joins);
-        let current = self.current.as_ref().filter(|_| tsih.is_some());
+        let current = self.current.as_deref().filter(|_| tsih.is_some());
         let cmd_sn = current.and_then(Link::exp_cmd_sn);
         let link = self.connect(around, life, tsih, cmd_sn);
         self.next = Some(link);
@@ -354,7 +357,7 @@ impl Peer {
     }
 
     /// Reads all there is; puts the connection back where it belongs, if it is still one.
-    fn read(&mut self, around: &mut Around, mut link: Link, is_next: bool) {
+    fn read(&mut self, around: &mut Around, mut link: Box<Link>, is_next: bool) {
         let mut news = Vec::new();
         let alive = link.read(around, &mut news);
         for event in news {
@@ -404,7 +407,7 @@ impl Peer {
     }
 
     /// A connection is gone; of what was in flight on it nobody knows.
-    fn lose(&mut self, around: &mut Around, mut link: Link) {
+    fn lose(&mut self, around: &mut Around, mut link: Box<Link>) {
         around.journal.closed(link.wire(), around.now);
         let was_full = matches!(link.phase, Phase::Full(_));
         if !was_full {
@@ -433,7 +436,10 @@ impl Peer {
     /// When it has to look again.
     fn set_timer(&mut self, around: &mut Around) {
         let links = [&self.current, &self.next];
-        let deadlines = links.into_iter().flatten().filter_map(Link::deadline);
+        let deadlines = links
+            .into_iter()
+            .flatten()
+            .filter_map(|link| link.deadline());
         let idle = self.current.is_none() && self.next.is_none() && !self.backlog.is_empty();
         let pause = idle.then_some(self.pause_until);
         let retries = self.retries.iter().map(|(at, _)| *at);

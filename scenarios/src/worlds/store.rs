@@ -144,18 +144,22 @@ impl Store {
         let deadline = around.now.plus(self.limits.deadline);
         let promise = Promise::new(ticket, reply);
         self.crew.submit(Waiting::new(deadline, op, promise));
-        self.call_hands(around, 1);
+        self.call_hand(around);
         self.keep_ticking(around);
     }
 
-    fn call_hands(&mut self, around: &mut Around, count: usize) {
-        for _ in 0..count {
-            let at = around.now.plus(up_to(&mut self.chance, around.mail));
-            let Self {
-                host, life, unit, ..
-            } = *self;
-            around.agenda.enter(at, Due::Hand { host, life, unit });
+    fn call_waiting(&mut self, around: &mut Around) {
+        for _ in 0..self.crew.waiting().min(self.limits.share) {
+            self.call_hand(around);
         }
+    }
+
+    fn call_hand(&mut self, around: &mut Around) {
+        let at = around.now.plus(up_to(&mut self.chance, around.mail));
+        let Self {
+            host, life, unit, ..
+        } = *self;
+        around.agenda.enter(at, Due::Hand { host, life, unit });
     }
 
     fn keep_ticking(&mut self, around: &mut Around) {
@@ -201,7 +205,7 @@ impl Store {
         }
         if !self.crew.is_idle() {
             self.keep_ticking(around);
-            self.call_hands(around, self.limits.share);
+            self.call_waiting(around);
         }
     }
 
@@ -213,8 +217,8 @@ impl Store {
             if self.crew.overdue() < overdue {
                 around.marks.hit(Mark::Late);
             }
-            // It looks for more, and so do those that were held.
-            self.call_hands(around, 2);
+            // It looks for more, and so do others where several may go on.
+            self.call_waiting(around);
         }
     }
 

@@ -45,6 +45,8 @@ pub(super) struct Pipe {
     end: Option<Moment>,
     /// Nobody reads it any more, or it was reset: nothing goes in.
     dead: bool,
+    /// Its writer waits for room.
+    pub(super) wanted: bool,
 }
 
 impl Wire {
@@ -129,11 +131,13 @@ impl Wire {
 
 impl Pipe {
     /// Bytes the sender may still put in.
-    pub(super) fn room(&self, buffer: usize) -> usize {
-        match self.dead || self.end.is_some() {
+    pub(super) fn room(&mut self, buffer: usize) -> usize {
+        let room = match self.dead || self.end.is_some() {
             true => 0,
             false => buffer.saturating_sub(self.queued()),
-        }
+        };
+        self.wanted |= room == 0;
+        room
     }
 
     /// Whether what is sent reaches nobody.

@@ -18,7 +18,7 @@ use super::journal::Journal;
 use super::marks::Mark;
 use super::oracle;
 use super::peer::Peer;
-use super::plan::{Fault, Moment, Plan, SECTOR, What};
+use super::plan::{Fault, Moment, Plan, SECTOR, Way, What};
 use super::wire::Caller;
 use super::{Complaint, Oracle, Played};
 
@@ -148,6 +148,8 @@ impl<'a> World<'a> {
         match due {
             Due::Event(place) => self.event(place),
             Due::Arrive(wire, way) => self.arrive(wire, way),
+            Due::Room(wire, Way::In) => self.arrive(wire, Way::Out),
+            Due::Room(wire, Way::Out) => self.arrive(wire, Way::In),
             Due::Mail(mail) => {
                 let host = usize::from(mail.host);
                 self.hosts[host].due(&mut self.around, Due::Mail(mail));
@@ -235,29 +237,21 @@ impl<'a> World<'a> {
         self.peers[number].pump(&mut self.around, life);
     }
 
-    fn arrive(&mut self, wire: usize, way: super::plan::Way) {
+    fn arrive(&mut self, wire: usize, way: Way) {
         let Some(line) = self.around.wires.get(wire) else {
             return;
         };
         let (caller, host) = (line.caller, usize::from(line.host));
         match (way, caller) {
-            (super::plan::Way::In, _) => self.hosts[host].arrive(&mut self.around, wire),
-            (super::plan::Way::Out, Caller::Peer(peer)) => {
+            (Way::In, _) => self.hosts[host].arrive(&mut self.around, wire),
+            (Way::Out, Caller::Peer(peer)) => {
                 let number = usize::from(peer);
                 self.peers[number].arrive(&mut self.around, wire);
                 self.pump(number);
             }
-            (super::plan::Way::Out, Caller::Deviant(number)) => {
+            (Way::Out, Caller::Deviant(number)) => {
                 self.deviants[usize::from(number)].arrive(&mut self.around, wire);
             }
-        }
-        // The other end may have waited for room, or learns that nobody is there.
-        match (way, caller) {
-            (super::plan::Way::Out, _) => self.hosts[host].arrive(&mut self.around, wire),
-            (super::plan::Way::In, Caller::Peer(peer)) => {
-                self.peers[usize::from(peer)].arrive(&mut self.around, wire);
-            }
-            _ => {}
         }
     }
 

@@ -32,13 +32,13 @@ impl Running {
         let config = std::sync::Arc::clone(&self.config);
         let memory = config.session_memory_bytes;
         let login = Login::new(conn, local, config, entropy, around.now, &mut self.actions);
-        let mut host = LoginHost {
+        let mut host = Box::new(LoginHost {
             login,
             socket: Some(Socket::new(conn, memory)),
             wake_at: None,
             next: None,
             over: false,
-        };
+        });
         self.act_login(around, conn, &mut host);
         self.logins.insert(conn, host);
     }
@@ -102,8 +102,6 @@ impl Running {
                 0 if around.is_at_end(wire, Way::In) => return self.lose_login(around, conn, host),
                 0 => return,
                 bytes => {
-                    // Whoever waited for room may go on.
-                    around.agenda.enter(around.now, Due::Arrive(wire, Way::Out));
                     self.login_input(around, conn, host, Input::Received { conn, bytes });
                 }
             }

@@ -62,7 +62,7 @@ impl Running {
             around.marks.hit(Mark::HandedOverBytes);
         }
         let session = Session::new(handover, around.now, &mut self.actions, &mut self.units);
-        let mut host = SessionHost {
+        let mut host = Box::new(SessionHost {
             id,
             session,
             sockets: vec![socket],
@@ -70,7 +70,7 @@ impl Running {
             answers: Vec::new(),
             wake_at: None,
             ended: false,
-        };
+        });
         self.act_session(around, &mut host);
         self.sessions.insert(id, host);
         // The login may have left bytes that nobody parsed yet.
@@ -150,7 +150,6 @@ impl Running {
                 }
                 0 => break,
                 bytes => {
-                    around.agenda.enter(around.now, Due::Arrive(wire, Way::Out));
                     let input = Input::Received { conn, bytes };
                     self.session_inputs(around, id, [input].into());
                 }
@@ -191,7 +190,7 @@ impl Running {
             }
         }
         self.collect(around);
-        let gone = |host: &SessionHost| host.ended && host.sockets.is_empty();
+        let gone = |host: &Box<SessionHost>| host.ended && host.sockets.is_empty();
         if self.sessions.get(&id).is_some_and(gone)
             && let Some(host) = self.sessions.remove(&id)
         {

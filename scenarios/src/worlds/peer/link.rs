@@ -252,9 +252,6 @@ impl Link {
             if count == 0 {
                 return !self.broken && !around.is_at_end(self.wire, Way::Out);
             }
-            around
-                .agenda
-                .enter(around.now, super::Due::Arrive(self.wire, Way::In));
             self.framer.filled(count);
             if let Err(why) = self.parse(around, news) {
                 around.complain(Oracle::Protocol, why);

@@ -242,7 +242,7 @@ impl Peer {
                 false => &mut self.current,
                 true => &mut self.next,
             };
-            if place.as_ref().is_some_and(late_login)
+            if place.as_deref().is_some_and(late_login)
                 && let Some(link) = place.take()
             {
                 around.marks.hit(Mark::GaveUp);

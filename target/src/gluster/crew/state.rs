@@ -120,6 +120,11 @@ impl State {
         self.waiting.push_back(waiting);
     }
 
+    /// Operations that wait for a thread.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Calls under way, overdue ones included.
     pub fn under_way(&self) -> usize {
         self.calls.len()
