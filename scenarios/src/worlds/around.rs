@@ -2,6 +2,7 @@
 //! written down about them.
 
 use std::collections::BTreeSet;
+use std::io::IoSlice;
 use std::time::Duration;
 
 use gluster_mock::Volume;
@@ -118,10 +119,23 @@ impl Around {
         number
     }
 
-    /// Sends what goes into a connection at once; how many bytes.
-    pub(super) fn send(&mut self, wire: usize, way: Way, bytes: &[u8]) {
-        let at = self.wires[wire].send(self.now, way, &self.wire, bytes);
+    /// Sends at most so many bytes; how many it was.
+    pub(super) fn send(
+        &mut self,
+        wire: usize,
+        way: Way,
+        slices: &[IoSlice<'_>],
+        most: usize,
+    ) -> usize {
+        let what = (slices, most);
+        let (at, count) = self.wires[wire].send(self.now, way, &self.wire, what);
         self.agenda.enter(at, Due::Arrive(wire, way));
+        count
+    }
+
+    /// Sends bytes, whether there is room or not.
+    pub(super) fn send_raw(&mut self, wire: usize, way: Way, bytes: &[u8]) {
+        self.send(wire, way, &[IoSlice::new(bytes)], bytes.len());
     }
 
     /// Bytes that a connection takes in one direction now.

@@ -89,7 +89,7 @@ impl Deviant {
                 around.journal.raw(line.wire, around.now, &sample.bytes);
                 let room = around.room(line.wire, Way::In);
                 let count = sample.bytes.len().min(room);
-                around.send(line.wire, Way::In, &sample.bytes[..count]);
+                around.send_raw(line.wire, Way::In, &sample.bytes[..count]);
             }
             (None, Some(life)) => self.connect(around, number, life),
             _ => {}
@@ -122,7 +122,7 @@ impl Deviant {
             options.isid = isid;
             let mut honest = Login::new(&options, [3; 33]);
             let bytes = said(|out| honest.start(out));
-            around.send(wire, Way::In, &bytes);
+            around.send_raw(wire, Way::In, &bytes);
             login = Some(Box::new(honest));
         }
         self.made += 1;
@@ -147,7 +147,7 @@ impl Deviant {
             }
             line.framer.filled(count);
             if let Some(bytes) = line.hear() {
-                around.send(wire, Way::In, &bytes);
+                around.send_raw(wire, Way::In, &bytes);
             }
         }
         if around.is_at_end(wire, Way::Out) {

@@ -116,8 +116,8 @@ fn setting(dice: &mut Dice, troubles: &Troubles) -> Setting {
     let targets: u8 = if dice.percent(25) { 2 } else { 1 };
     let write_back = dice.percent(50);
     let target = |dice: &mut Dice| TargetSetting {
-        luns: dice.one(&[1, 1, 2]),
-        sectors: dice.one(&[64, 128, 256]),
+        luns: dice.one(&[1, 1, 1, 2]),
+        sectors: dice.one(&[48, 64, 128]),
         write_back,
         queue_depth: dice.one(&[4, 16, 64, 128]),
         session_memory: dice.one(&[16 << 10, 64 << 10, 256 << 10, 4 << 20]),
@@ -296,9 +296,9 @@ fn step(dice: &mut Dice, setting: &Setting, troubles: &Troubles, peer: u8) -> St
 /// Ranges overlap often: they begin in few places.
 fn place(dice: &mut Dice, target: &TargetSetting, lun: u8) -> Extent {
     let sectors = match dice.below(20) {
-        0..=11 => SECTORS_MIN,
-        12..=15 => SECTORS_MIN + dice.below(9),
-        16..=18 => 32,
+        0..=13 => SECTORS_MIN,
+        14..=17 => SECTORS_MIN + dice.below(9),
+        18 => 32,
         _ => 64,
     };
     let sectors = sectors.min(u64::from(target.sectors));

@@ -2,6 +2,7 @@
 //! late, in pieces cut anywhere, or not at all.
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::time::Duration;
 
 use gluster_mock::chance::Chance;
@@ -68,21 +69,26 @@ impl Wire {
         }
     }
 
-    /// Puts bytes on their way; tells when they arrive.
+    /// Puts bytes on their way, at most `most`; tells when they arrive, and how many.
     pub(super) fn send(
         &mut self,
         now: Moment,
         way: Way,
         setting: &WireSetting,
-        bytes: &[u8],
-    ) -> Moment {
+        (slices, most): (&[IoSlice<'_>], usize),
+    ) -> (Moment, usize) {
         let delay = up_to(&mut self.chance, setting.latency);
         let pipe = self.pipe(way);
         let at = now.plus(delay).max(pipe.last).max(pipe.stalled);
         pipe.last = at;
-        pipe.bytes.extend_from_slice(bytes);
-        pipe.coming.push_back((at, bytes.len()));
-        at
+        let mut count = 0;
+        for slice in slices {
+            let part = slice.len().min(most - count);
+            pipe.bytes.extend_from_slice(&slice[..part]);
+            count += part;
+        }
+        pipe.coming.push_back((at, count));
+        (at, count)
     }
 
     /// The sender closes its direction; tells when the other end sees it.

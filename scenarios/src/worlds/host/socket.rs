@@ -77,17 +77,10 @@ impl Socket {
             if room == 0 {
                 break;
             }
-            let mut count = 0;
             let mut slices = Vec::new();
             self.outbox.slices(&mut slices);
-            let mut bytes = Vec::with_capacity(room.min(self.outbox.len()));
-            for slice in &slices {
-                let part = slice.len().min(room - count);
-                bytes.extend_from_slice(&slice[..part]);
-                count += part;
-            }
+            let count = around.send(wire, Way::Out, &slices, room);
             drop(slices);
-            around.send(wire, Way::Out, &bytes);
             self.outbox.advance(count, &mut done);
         }
         let over = |until: Moment| self.outbox.is_empty() || around.now >= until;

@@ -230,16 +230,11 @@ impl Link {
             if room == 0 {
                 return true;
             }
-            let mut bytes = Vec::with_capacity(room.min(outbox.len()));
             let mut slices = Vec::new();
             outbox.slices(&mut slices);
-            for slice in &slices {
-                let part = slice.len().min(room - bytes.len());
-                bytes.extend_from_slice(&slice[..part]);
-            }
+            let count = around.send(self.wire, Way::In, &slices, room);
             drop(slices);
-            around.send(self.wire, Way::In, &bytes);
-            outbox.advance(bytes.len(), drop);
+            outbox.advance(count, drop);
         }
         true
     }
