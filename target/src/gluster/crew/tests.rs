@@ -275,32 +275,54 @@ fn a_call_that_hangs_does_not_keep_a_crew_from_closing() {
     bench.lands();
 }
 
+fn waiting(ticket: u64, deadline: u64, op: Op, reply: &Arc<Completions>) -> Waiting {
+    let promise = Promise::new(Ticket(ticket), reply);
+    Waiting::new(Moment(deadline), op, promise)
+}
+
 /// A write that met no storage is tried again: until it is answered, nobody sees its bytes or puts
 /// others in their place.
 #[test]
 fn what_will_be_tried_again_keeps_its_blocks() {
-    let mut bench = Bench::new(Limits {
-        deadline: PATIENCE,
-        tick: Duration::from_millis(250),
-        ..LIMITS
-    });
-    bench.storage.away.store(1, Ordering::SeqCst);
-    bench.submit(write(AWAY));
-    let end = Instant::now() + PATIENCE;
-    while bench.storage.performed.load(Ordering::SeqCst) == 0 {
-        assert!(Instant::now() < end, "it was not tried");
-    }
+    let (mut state, reply) = (State::default(), Arc::default());
+    let next = |state: &mut State| state.begin().map(|(number, op, _)| (number, op));
+    state.submit(waiting(1, 30, write(AWAY), &reply));
+    let (first, op) = next(&mut state).expect("nothing is in its way");
+    state.returned(first, op, Err(Fault::Unreachable));
     let overlapping = Op::Write {
         at: AWAY - 4096,
         buffer: Buffer::zeroed(8192),
         durable: false,
     };
-    bench.submit(overlapping);
-    bench.submit(write(0));
-    let order: Vec<_> = bench.answers(3).iter().map(|done| done.ticket.0).collect();
-    let place = |ticket| order.iter().position(|each| *each == ticket);
-    assert!(place(1) < place(2), "{order:?}");
-    assert_eq!(place(3), Some(0), "others go on: {order:?}");
+    state.submit(waiting(2, 30, overlapping, &reply));
+    state.submit(waiting(3, 30, write(0), &reply));
+    let at = |op: &Op| op.span().expect("a write has one").at;
+    let (_, other) = next(&mut state).expect("others go on");
+    assert_eq!(at(&other), 0);
+    assert!(next(&mut state).is_none(), "it waits");
+    state.expire(Moment(10));
+    let (again, op) = next(&mut state).expect("it is tried again");
+    assert_eq!(at(&op), AWAY);
+    assert!(
+        next(&mut state).is_none(),
+        "it waits until that is answered"
+    );
+    state.returned(again, op, Ok(()));
+    let (_, last) = next(&mut state).expect("nothing is in its way any more");
+    assert_eq!(at(&last), AWAY - 4096);
+}
+
+/// One that was given up keeps them no longer.
+#[test]
+fn what_was_given_up_keeps_no_blocks() {
+    let (mut state, reply) = (State::default(), Arc::default());
+    state.submit(waiting(1, 10, write(AWAY), &reply));
+    let (number, op, _) = state.begin().expect("nothing is in its way");
+    state.returned(number, op, Err(Fault::Unreachable));
+    state.submit(waiting(2, 30, write(AWAY), &reply));
+    assert!(state.begin().is_none(), "the first one will be tried again");
+    state.expire(Moment(10));
+    assert!(state.begin().is_some(), "the first one was answered");
 }
 
 /// Of two writes to the same blocks under way at a time, neither may come again after the other.
