@@ -20,6 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{LoadError, ServerConfig};
 use crate::observe;
+use crate::planted;
 use crate::server::Server;
 use reread::reread;
 use trial::Trial;
@@ -114,6 +115,7 @@ fn start(serve: &Serve) -> ExitCode {
         eprintln!("--log {}: {why}", serve.log);
         return ExitCode::from(USAGE);
     }
+    planted::announce();
     let config = match &serve.config {
         Some(path) => load(path).inspect(|config| warn_if_readable(path, config)),
         None => serve.trial.config().map_err(|why| {

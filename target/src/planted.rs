@@ -1,50 +1,24 @@
-//! Bugs planted on purpose, to prove that the proofs see them: the places where storage asks for
-//! them. They are in one extra build only (`--cfg glint_planted`, docs/decisions/008), one at a
-//! time, chosen by name at run time.
-//! Refuses to know how they are found.
-//! Invariant: in every other build all of this does nothing and nothing is left of it.
+//! Where storage asks for the bugs that are planted in it ([`::planted`]), where that takes more
+//! than a word.
+//! Invariant: in every build but the planted one all of this does nothing and nothing is left of it.
 
 use std::io;
 use std::sync::Arc;
+#[cfg(glint_planted)]
+use std::sync::Weak;
 
 use block::Op;
 
-use chosen::has;
+use crate::inbox::Completions;
 
-#[cfg(glint_planted)]
-mod chosen;
+pub(crate) use ::planted::{Bug, has};
 
-/// In every build but one: nothing is.
-#[cfg(not(glint_planted))]
-mod chosen {
-    pub(super) const fn has(_: super::Bug) -> bool {
-        false
+/// Says at the start that a process has a bug.
+pub(crate) fn announce() {
+    #[cfg(glint_planted)]
+    if let Some(bug) = ::planted::chosen() {
+        tracing::warn!("this glintd has a bug on purpose: {}", bug.name());
     }
-
-    pub(super) const fn wrote_nothing<T>(_: &block::Op, _: &std::sync::Arc<T>) -> bool {
-        false
-    }
-}
-
-#[cfg(all(glint_planted, not(debug_assertions)))]
-compile_error!("--cfg glint_planted plants bugs: no release is built with it");
-
-/// What can be wrong with the planted build.
-#[cfg_attr(glint_planted, derive(Debug))]
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Bug {
-    /// A flush is answered without `fdatasync`.
-    FlushNotDone,
-    /// FUA is dropped on its way to storage.
-    FuaDropped,
-    /// The error of an `fdatasync` is swallowed.
-    SyncErrorSwallowed,
-    /// A flush is skipped for a session that has written nothing itself.
-    OthersNotFlushed,
-    /// With WCE=0, writes lack O_DSYNC.
-    ThroughNotDurable,
-    /// Blocks are used again while an overdue write can still change them.
-    LimboReused,
 }
 
 /// The `fdatasync` of a flush.
@@ -67,12 +41,32 @@ pub(crate) fn drops_durable(volatile_cache: bool) -> bool {
     })
 }
 
-/// Whether the flush of a session is skipped; takes note of its writes.
-pub(crate) fn skips_flush<T>(op: &Op, session: &Arc<T>) -> bool {
-    has(Bug::OthersNotFlushed) && chosen::wrote_nothing(op, session)
-}
+/// Sessions that wrote to an image since their last flush. Held weakly, so that the place of one
+/// that is gone is no other's meanwhile.
+#[derive(Default)]
+pub(crate) struct Writers(#[cfg(glint_planted)] Vec<Weak<Completions>>);
 
-/// Whether the blocks of overdue writes are used again.
-pub(crate) fn reuses_limbo() -> bool {
-    has(Bug::LimboReused)
+impl Writers {
+    /// Whether the flush of a session is skipped; takes note of its writes.
+    #[cfg(glint_planted)]
+    pub(crate) fn skip_flush(&mut self, op: &Op, session: &Arc<Completions>) -> bool {
+        if !has(Bug::OthersNotFlushed) {
+            return false;
+        }
+        let session = Arc::downgrade(session);
+        let known = self.0.iter().position(|other| other.ptr_eq(&session));
+        match (op, known) {
+            (Op::Write { .. }, None) => self.0.push(session),
+            (Op::Flush, Some(place)) => drop(self.0.swap_remove(place)),
+            (Op::Flush, None) => return true,
+            _ => {}
+        }
+        false
+    }
+
+    /// Whether the flush of a session is skipped: never.
+    #[cfg(not(glint_planted))]
+    pub(crate) const fn skip_flush(&self, _: &Op, _: &Arc<Completions>) -> bool {
+        false
+    }
 }

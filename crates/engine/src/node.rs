@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iscsi::{IscsiName, Isid, LoginStatus, Tsih};
+use planted::{Bug, has};
 
 use crate::action::{Action, Actions};
 use crate::config::NodeConfig;
@@ -112,7 +113,14 @@ impl Node {
         };
         let conn = admission.conn;
         match entry.successor.replace(Some(admission)) {
-            None => out.push(Action::ToSession(id, ToSession::Terminate)),
+            None => {
+                out.push(Action::ToSession(id, ToSession::Terminate));
+                if has(Bug::SuccessorTooSoon)
+                    && let Some(Some(admission)) = entry.successor.replace(None)
+                {
+                    self.open(&admission, out);
+                }
+            }
             // Two logins for one nexus: the later one wins, as it would one session later.
             Some(Some(earlier)) if earlier.conn != conn => {
                 refuse(earlier.conn, LoginStatus::SERVICE_UNAVAILABLE, out);
@@ -148,7 +156,7 @@ impl Node {
         let Some(entry) = self.sessions.get(&session) else {
             return;
         };
-        if entry.successor.is_some() {
+        if entry.successor.is_some() && !has(Bug::TerminateMissed) {
             out.push(Action::ToSession(session, ToSession::Terminate));
         } else if entry.opened_with < self.config.version {
             self.tell_configured(session, true, out);
@@ -162,11 +170,14 @@ impl Node {
             .sessions
             .iter()
             .find(|(_, entry)| entry.opened_for == conn);
-        if let Some((&session, _)) = unborn {
+        if let Some((&session, _)) = unborn
+            && !has(Bug::UnbornSessionKept)
+        {
             self.ended(session, out);
         }
         for entry in self.sessions.values_mut() {
             if let Some(successor) = &mut entry.successor
+                && !has(Bug::DeadLoginAdmitted)
                 && successor
                     .as_ref()
                     .is_some_and(|waiting| waiting.conn == conn)

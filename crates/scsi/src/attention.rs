@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use planted::{Bug, has};
+
 use crate::limits::ATTENTIONS_MAX;
 use crate::{Nexus, Sense};
 
@@ -48,6 +50,9 @@ impl Attentions {
             let at = queue.partition_point(|queued| precedence(*queued) <= level);
             queue.insert(at, sense);
             self.pending += 1;
+            if has(Bug::AttentionForOne) {
+                break;
+            }
         }
     }
 

@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use planted::{Bug, has};
+
 /// The age of a task. Whatever aborts all tasks makes every earlier generation stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(u64);
@@ -81,7 +83,7 @@ impl Flight {
             self.tickets = 0;
         }
         self.generation += 1;
-        if self.older.is_empty() {
+        if self.older.is_empty() || has(Bug::ResetBeforeDrained) {
             return Drained::Now;
         }
         self.waiters.push((self.generation, waiter));
@@ -101,6 +103,7 @@ impl Flight {
         let oldest = self
             .older
             .front()
+            .filter(|_| !has(Bug::ResetAwaitsOne))
             .map_or(u64::MAX, |(generation, _)| *generation);
         // Generations only grow, so the waiters are sorted.
         let done = self

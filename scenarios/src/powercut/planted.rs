@@ -1,60 +1,46 @@
-//! The bugs of the planted `glintd` (`target/src/planted.rs`), by name.
+//! Which bugs of the planted `glintd` ([`::planted`]) the power cut has to see.
 
 use std::process::Command;
 
-use super::Cache;
+use ::planted::{Bug as Planted, VARIABLE};
 
-/// The variable in which the planted build looks for its bug.
-const VARIABLE: &str = "GLINT_PLANTED_BUG";
+use super::Cache;
 
 /// A bug of the planted build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bug {
-    /// What it is called, there and here.
-    pub name: &'static str,
-    /// What it is.
-    pub what: &'static str,
+    planted: Planted,
     /// The mode in which it does harm.
     pub cache: Cache,
 }
 
 /// All of them.
 pub const BUGS: [Bug; 6] = [
-    Bug {
-        name: "flush-not-done",
-        what: "a flush is answered without fdatasync",
-        cache: Cache::WriteBack,
-    },
-    Bug {
-        name: "fua-dropped",
-        what: "FUA is dropped",
-        cache: Cache::WriteBack,
-    },
-    Bug {
-        name: "sync-error-swallowed",
-        what: "the error of an fdatasync is swallowed",
-        cache: Cache::WriteBack,
-    },
-    Bug {
-        name: "others-not-flushed",
-        what: "a flush skips what other sessions wrote",
-        cache: Cache::WriteBack,
-    },
-    Bug {
-        name: "through-not-durable",
-        what: "WCE=0 without O_DSYNC",
-        cache: Cache::WriteThrough,
-    },
-    Bug {
-        name: "limbo-reused",
-        what: "blocks of an overdue write are used again before it has landed",
-        cache: Cache::WriteThrough,
-    },
+    Bug::new(Planted::FlushNotDone, Cache::WriteBack),
+    Bug::new(Planted::FuaDropped, Cache::WriteBack),
+    Bug::new(Planted::SyncErrorSwallowed, Cache::WriteBack),
+    Bug::new(Planted::OthersNotFlushed, Cache::WriteBack),
+    Bug::new(Planted::ThroughNotDurable, Cache::WriteThrough),
+    Bug::new(Planted::LimboReused, Cache::WriteThrough),
 ];
 
 impl Bug {
+    const fn new(planted: Planted, cache: Cache) -> Self {
+        Self { planted, cache }
+    }
+
+    /// What it is called.
+    pub const fn name(&self) -> &'static str {
+        self.planted.name()
+    }
+
+    /// What it is.
+    pub const fn what(&self) -> &'static str {
+        self.planted.what()
+    }
+
     /// Has a planted glintd that is about to be started make it.
     pub(super) fn plant(self, command: &mut Command) {
-        command.env(VARIABLE, self.name);
+        command.env(VARIABLE, self.name());
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct ProveArguments {
     cache: Option<Cache>,
     /// Only this planted bug.
     #[arg(long, value_name = "NAME", requires = "planted")]
-    #[arg(value_parser = BUGS.map(|bug| bug.name))]
+    #[arg(value_parser = BUGS.map(|bug| bug.name()))]
     bug: Option<String>,
     /// How many rounds to play at the same time.
     #[arg(long, value_name = "N", default_value_t = jobs())]
@@ -150,7 +150,12 @@ fn cut_power(arguments: &ProveArguments, score: &mut Score) -> Result<(), DutErr
 /// The planted build passes without a bug, and fails with each.
 fn see_bugs(arguments: &ProveArguments, score: &mut Score) -> Result<(), DutError> {
     let glintd = binaries::planted_glintd()?;
-    let wanted = |bug: &Bug| arguments.bug.as_deref().is_none_or(|name| name == bug.name);
+    let wanted = |bug: &Bug| {
+        arguments
+            .bug
+            .as_deref()
+            .is_none_or(|name| name == bug.name())
+    };
     let bugs: Vec<Bug> = BUGS.into_iter().filter(wanted).collect();
     let rounds = |caches: &[Cache]| powercut::rounds(arguments.seed, SEEN_WITHIN, caches);
     let mut tries: Vec<Try> = Vec::new();
@@ -191,7 +196,7 @@ fn see_bugs(arguments: &ProveArguments, score: &mut Score) -> Result<(), DutErro
 
 /// Whether a bug was seen, and the line that says so.
 fn verdict<'a>(bug: Bug, played: impl Iterator<Item = &'a Played>) -> (bool, String) {
-    let (name, cache, what) = (bug.name, bug.cache, bug.what);
+    let (name, cache, what) = (bug.name(), bug.cache, bug.what());
     let played: Vec<&Played> = played.collect();
     let failed = played.iter().filter(|each| !each.complaints.is_empty());
     let (count, all) = (failed.clone().count(), played.len());

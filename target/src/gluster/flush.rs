@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use block::Fault;
 
+use crate::planted::{Bug, has};
+
 /// The flushes of one image.
 #[derive(Debug, Default)]
 pub struct Flushes {
@@ -68,8 +70,12 @@ impl Flushes {
 
     /// Somebody wants a flush, and waits while another's is under way.
     pub fn ask(&self) -> Asked {
+        let latest = match has(Bug::FlushSharedTooSoon) {
+            true => &self.succeeded,
+            false => &self.begun,
+        };
         Asked {
-            begun_before: self.begun.load(Ordering::SeqCst),
+            begun_before: latest.load(Ordering::SeqCst),
         }
     }
 
@@ -90,16 +96,24 @@ impl Flushes {
 
     /// What the call came to, and what is said of the flush.
     pub fn finish(&self, begun: &Begun, outcome: Result<(), Fault>) -> Result<(), Fault> {
+        if has(Bug::FailedFlushCovers) {
+            self.covered.store(begun.cached, Ordering::SeqCst);
+        }
         match outcome {
             // One of the writes it covers may have met trouble meanwhile.
             Ok(()) if self.failed.load(Ordering::SeqCst) => Err(Fault::FlushFailed),
             Ok(()) => {
                 self.succeeded.store(begun.number, Ordering::SeqCst);
-                self.covered.store(begun.cached, Ordering::SeqCst);
+                let covered = match has(Bug::LaterWritesCovered) {
+                    true => self.cached.load(Ordering::SeqCst),
+                    false => begun.cached,
+                };
+                self.covered.store(covered, Ordering::SeqCst);
                 Ok(())
             }
             // Nothing was in a cache, so nothing is lost: the initiator may ask again.
             Err(fault @ Fault::Unreachable) if !self.owes() => Err(fault),
+            Err(_) if has(Bug::FlushFailureForgotten) => Err(Fault::FlushFailed),
             Err(fault) => {
                 self.fail(fault);
                 Err(Fault::FlushFailed)
@@ -123,7 +137,7 @@ impl Flushes {
     /// their fsync tells nothing (Gluster has no write verifier). Nobody can tell which it was, so
     /// the next flush does not pretend.
     pub fn shaken(&self) {
-        if self.owes() {
+        if self.owes() && !has(Bug::ShakenIgnored) {
             self.fail(Fault::Unreachable);
         }
     }
@@ -131,7 +145,8 @@ impl Flushes {
     /// What a write that was to be durable at once came to. Where others may sit in caches, its
     /// failure can be about those, and a later flush would not be told.
     pub fn durable_write(&self, outcome: Result<(), Fault>) -> Result<(), Fault> {
-        if self.volatile && outcome == Err(Fault::WriteFailed) {
+        let told = has(Bug::DurableErrorForgotten);
+        if self.volatile && outcome == Err(Fault::WriteFailed) && !told {
             self.fail(Fault::WriteFailed);
         }
         outcome
@@ -191,6 +206,17 @@ mod tests {
         through.cache();
         through.shaken();
         assert_eq!(through.flush(|| Ok(())), Ok(()), "nothing was cached");
+    }
+
+    #[test]
+    fn a_flush_covers_what_was_answered_before_it_began() {
+        let back = Flushes::new(true);
+        let begun = back.begin(back.ask()).expect("none has failed");
+        let begun = begun.expect("none that began later has succeeded");
+        back.cache();
+        assert_eq!(back.finish(&begun, Ok(())), Ok(()));
+        back.shaken();
+        assert_eq!(back.flush(|| Ok(())), Err(Fault::FlushFailed));
     }
 
     #[test]

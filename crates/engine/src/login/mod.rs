@@ -15,6 +15,7 @@ use iscsi::frame::{Data, Framer};
 use iscsi::keys::{self, Assembler, Responder, TextBuffer};
 use iscsi::pdu::{LoginRequest, LoginResponse};
 use iscsi::{Bhs, Digests, LoginStatus, Opcode, Serial, Stage, Tsih};
+use planted::{Bug, has};
 
 use crate::action::{Action, Actions, Body};
 use crate::config::NodeConfig;
@@ -376,7 +377,9 @@ impl Login {
                 max_cmd_sn,
             } => {
                 //= RFC 7143 4.2.2.1: the window is the session's, whatever connection tells it.
-                (self.exp_cmd_sn, self.max_cmd_sn) = (exp_cmd_sn, max_cmd_sn);
+                if !has(Bug::JoinTellsOwnWindow) {
+                    (self.exp_cmd_sn, self.max_cmd_sn) = (exp_cmd_sn, max_cmd_sn);
+                }
                 self.finish(session, tsih, true, out);
             }
             ToLogin::Refused(status) => {
@@ -402,6 +405,9 @@ impl Login {
             params.own_max_recv_data_segment = LOGIN_SEGMENT_BYTES;
         }
         let nothing = Framer::new(LOGIN_SEGMENT_BYTES, 0);
+        if has(Bug::BytesLostAtHandover) {
+            self.framer = Framer::new(LOGIN_SEGMENT_BYTES, LOGIN_RECEIVE_BYTES);
+        }
         let mut handover = Box::new(Handover {
             conn: self.conn,
             cid: opening.cid,

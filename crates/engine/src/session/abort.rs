@@ -6,6 +6,7 @@
 use block::Buffer;
 use iscsi::Itt;
 use iscsi::pdu::{Request, ScsiCommand};
+use planted::{Bug, has};
 use scsi::Sense;
 
 use super::Session;
@@ -19,7 +20,9 @@ impl Session {
         for id in self.tasks.ids() {
             self.abort_task(id);
         }
-        self.window.forget_parked();
+        if !has(Bug::ParkedOutlivesConnection) {
+            self.window.forget_parked();
+        }
         self.hungry.clear();
         self.ghosts.clear();
         self.text = None;
@@ -39,9 +42,11 @@ impl Session {
             Work::Read(_) | Work::Flush { .. } | Work::Ended => (false, Vec::new()),
         };
         task.work = Work::Ended;
-        self.put(buffers);
+        if !has(Bug::AbortLeaksBuffers) {
+            self.put(buffers);
+        }
         self.hungry.retain(|hungry| *hungry != id);
-        if owed {
+        if owed && !has(Bug::GhostForgotten) {
             self.remember_ghost(itt);
         }
         self.tasks.forget_name(id);

@@ -4,6 +4,7 @@ use block::{BlockSize, Buffer};
 use iscsi::frame::Data;
 use iscsi::pdu::ScsiCommand;
 use iscsi::{Bhs, Itt, RejectReason};
+use planted::{Bug, has};
 use scsi::{Cdb, Generation, Plan, Sense, Status};
 
 use super::receive::Segment;
@@ -157,6 +158,9 @@ impl Session {
                 }
             }
             Plan::Write { span, .. } => self.conclude(&arrived, Verdict::GOOD, span.len, out),
+            Plan::Flush { .. } if has(Bug::FlushNotSubmitted) => {
+                self.conclude(&arrived, Verdict::GOOD, 0, out);
+            }
             Plan::Flush { immediate } => {
                 // Answered or not, it keeps its place in the window: flushes are not free.
                 let work = Work::Flush {
@@ -238,7 +242,10 @@ impl Session {
         if got > 0 || unsolicited {
             let Some(buffer) = self.first_chunk(work.total, data) else {
                 // RFC 7143 4.2.2.1 leaves no way to refuse data already under way but its status.
-                let verdict = Verdict::status(Status::TASK_SET_FULL);
+                let verdict = match has(Bug::RefusedWriteGood) {
+                    true => Verdict::GOOD,
+                    false => Verdict::status(Status::TASK_SET_FULL),
+                };
                 return self.conclude(&arrived, verdict, 0, out);
             };
             work.begin(buffer, got, expected);

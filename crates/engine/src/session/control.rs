@@ -76,7 +76,7 @@ impl Session {
         if let Some(result) = refused {
             return self.send_logout_response(conn, logout.itt, result, out);
         }
-        // Answered when nothing of the session's tasks can land any more; see `settle_quiet`.
+        // Answered when nothing of the session's tasks can land any more; see `settle_logout`.
         self.abort_connection_tasks();
         self.logout = Some(PendingLogout {
             conn,

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use iscsi::{Cid, LoginStatus, LogoutResult, Ttt};
+use planted::{Bug, has};
 
 use super::conn::Conn;
 use super::{Phase, Session};
@@ -35,7 +36,9 @@ impl Session {
         }
         // The login may die on its way, and then nobody else ends the session.
         let arrival = self.now.plus(self.config.login_timeout);
-        self.phase = Phase::Retained(retained.max(arrival));
+        if !has(Bug::JoinerDied) {
+            self.phase = Phase::Retained(retained.max(arrival));
+        }
         if let Some(earlier) = self.joining.replace(login) {
             out.push(refuse(earlier, LoginStatus::SERVICE_UNAVAILABLE));
         }
@@ -59,7 +62,9 @@ impl Session {
         };
         let lost = self.conns.swap_remove(place);
         let placed = lost.framer.and_then(|framer| framer.into_placed());
-        self.put(placed);
+        if !has(Bug::CutLeaksBuffer) {
+            self.put(placed);
+        }
         if lost.closing {
             return;
         }
@@ -147,10 +152,18 @@ impl Session {
         if !self.leaving.is_empty() {
             self.let_go_of_idle(units, out);
         }
-        if self.tasks.is_empty() {
-            self.settle_quiet(units, out);
+        let quiet = self.tasks.is_empty();
+        if quiet || has(Bug::LogoutTooSoon) {
+            self.settle_logout(units, out);
         }
-        if self.phase == Phase::Open && self.window.must_tell(self.tasks.windowed) {
+        if quiet || has(Bug::JoinerTooSoon) {
+            self.settle_joiner(out);
+        }
+        if quiet || has(Bug::EndsWithTickets) {
+            self.settle_end(units, out);
+        }
+        let untold = has(Bug::ReopenedWindowUntold);
+        if self.phase == Phase::Open && !untold && self.window.must_tell(self.tasks.windowed) {
             //= RFC 7143 11.4.11: a window that reopens with nothing to send is told by a NOP-In.
             if let Some(conn) = self.open_conn().map(|conn| conn.id) {
                 self.send_nop_in(conn, None, Ttt::RESERVED, Vec::new(), out);
@@ -159,11 +172,15 @@ impl Session {
         self.arm(out);
     }
 
-    /// What waits for the last task to be gone.
-    fn settle_quiet<U: Units>(&mut self, units: &mut U, out: &mut Actions) {
+    /// No task is left: a logout that waited for that is answered.
+    fn settle_logout<U: Units>(&mut self, units: &mut U, out: &mut Actions) {
         if self.logout.is_some() {
             self.answer_logout(LogoutResult::CLOSED, units, out);
         }
+    }
+
+    /// No task is left: a login that waited for that may hand its connection over.
+    fn settle_joiner(&mut self, out: &mut Actions) {
         if let Some(login) = self.joining.take() {
             let (exp_cmd_sn, max_cmd_sn) = self.window.tell(self.tasks.windowed);
             let told = ToLogin::Join {
@@ -174,6 +191,10 @@ impl Session {
             };
             out.push(Action::ToLogin(login, told));
         }
+    }
+
+    /// No task is left: a session that is ending has ended.
+    fn settle_end<U: Units>(&mut self, units: &mut U, out: &mut Actions) {
         if let Phase::Ending(why) = self.phase {
             self.phase = Phase::Ended;
             for unit in self

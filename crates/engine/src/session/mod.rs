@@ -24,6 +24,7 @@ use std::sync::Arc;
 use block::{Pool, Slice};
 use iscsi::keys::{Params, Responder};
 use iscsi::{Bhs, IscsiName, Isid, Itt, Lun, Tsih, Ttt};
+use planted::{Bug, has};
 use scsi::{Nexus, TargetPort};
 
 use crate::action::{Action, Actions};
@@ -228,7 +229,9 @@ impl Session {
             // Everything that waits for memory is fed in `settle`.
             Input::Room => {}
             Input::Due => {
-                self.woken_at = None;
+                if !has(Bug::TimerLost) {
+                    self.woken_at = None;
+                }
                 self.on_due(units, out);
             }
             Input::Message(message) => self.on_message(message, units, out),

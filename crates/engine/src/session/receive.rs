@@ -4,6 +4,7 @@ use block::Buffer;
 use iscsi::frame::{Data, Frame, Placement};
 use iscsi::pdu::{DataOut, Request, ScsiCommand, TaskManagementRequest};
 use iscsi::{Bhs, Malformed, Opcode, RejectReason, Serial};
+use planted::{Bug, has};
 
 use super::window::Place;
 use super::{Parked, Session};
@@ -57,7 +58,9 @@ impl Session {
             if bytes > 0 {
                 c.last_heard = self.now;
                 // Whatever it says, it is alive.
-                c.pinged_at = None;
+                if !has(Bug::PingAnswerUnheard) {
+                    c.pinged_at = None;
+                }
             }
         }
     }

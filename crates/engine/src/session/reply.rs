@@ -5,6 +5,7 @@ use iscsi::pdu::{
     TextResponse,
 };
 use iscsi::{AsyncEvent, Bhs, Itt, LogoutResult, Lun, RejectReason, Serial, TmfResponse, Ttt};
+use planted::{Bug, has};
 
 use super::Session;
 use crate::action::{Action, Actions, Body};
@@ -179,6 +180,9 @@ impl Session {
         let Some(n) = self.numbers(conn, true) else {
             return;
         };
+        if has(Bug::RejectSkipsStatSn) {
+            self.numbers(conn, true);
+        }
         out.event(Event::Rejected {
             tsih: self.tsih,
             reason,
@@ -204,7 +208,8 @@ impl Session {
         out: &mut Actions,
     ) {
         //= RFC 7143 11.19.4: a target's own NOP-In does not advance StatSN.
-        let Some(n) = self.numbers(conn, answers.is_some()) else {
+        let advances = answers.is_some() || has(Bug::PingTakesStatSn);
+        let Some(n) = self.numbers(conn, advances) else {
             return;
         };
         let (itt, lun) = answers.unwrap_or((Itt::RESERVED, Lun(0)));

@@ -4,10 +4,11 @@ use block::{Buffer, Completion, Fault, Op, Stage};
 use iscsi::frame::Frame;
 use iscsi::pdu::DataOut;
 use iscsi::{Opcode, RejectReason, Ttt};
+use planted::{Bug, has};
 use scsi::Ended;
 
-use super::Session;
 use super::reply::{R2tAsk, Residual};
+use super::{Phase, Session};
 use crate::action::{Action, Actions, Body};
 use crate::event::Event;
 use crate::input::{ConnId, SessionId, ToSession};
@@ -48,7 +49,7 @@ impl Session {
             let op = Op::Write {
                 at: filled.at,
                 buffer: filled.buffer,
-                durable: write.durable,
+                durable: write.durable && !has(Bug::AckBeforeDurable),
             };
             self.submit(id, op, units, out);
         }
@@ -124,6 +125,10 @@ impl Session {
         let Some(task) = self.tasks.get_mut(id) else {
             return self.give_back_op(op);
         };
+        if has(Bug::StampedTooLate) && task.tickets == 0 {
+            let unit = task.unit;
+            task.generation = unit.and_then(|unit| units.with(unit, |unit| unit.generation()));
+        }
         let (Some(unit), Some(generation)) = (task.unit, task.generation) else {
             return self.give_back_op(op);
         };
@@ -155,6 +160,9 @@ impl Session {
         out: &mut Actions,
     ) {
         let id = TaskId::of(completion.ticket);
+        if has(Bug::LastCompletionLost) && matches!(self.phase, Phase::Ending(_)) {
+            return self.put(completion.buffer);
+        }
         let task = self
             .tasks
             .get_mut(id)
@@ -227,7 +235,10 @@ impl Session {
         self.report(id, fault, out);
         match self.tasks.get_mut(id).map(|task| &mut task.work) {
             Some(Work::Write(write)) => {
-                write.fail_with(Verdict::of_fault(fault, true));
+                match has(Bug::OverdueIsDone) {
+                    true => write.settle(write.total as usize),
+                    false => write.fail_with(Verdict::of_fault(fault, true)),
+                }
                 self.advance_write(id, units, out);
             }
             // They change nothing, so storage ends them in time; should it not, the same holds.
@@ -273,7 +284,9 @@ impl Session {
         out: &mut Actions,
     ) {
         let buffer = completion.buffer.expect("a read gives its buffer back");
-        if let Err(fault) = completion.outcome {
+        if let Err(fault) = completion.outcome
+            && !has(Bug::ReadFaultIgnored)
+        {
             self.pool.put(buffer);
             let (sent, pdus) = self.tasks.get(id).map_or((0, 0), |task| match &task.work {
                 Work::Read(read) => (read.sent, read.data_sn),
@@ -340,6 +353,9 @@ impl Session {
         out: &mut Actions,
     ) {
         match (answered, outcome) {
+            (true, Err(fault)) if has(Bug::FlushAnsweredTwice) => {
+                self.answer(id, Verdict::of_fault(fault, true), 0, 0, out);
+            }
             (true, _) => self.remove_task(id),
             (false, Ok(())) => self.answer(id, Verdict::GOOD, 0, 0, out),
             (false, Err(fault)) => self.answer(id, Verdict::of_fault(fault, true), 0, 0, out),
@@ -360,7 +376,7 @@ impl Session {
         };
         let (conn, itt) = (task.conn, task.itt);
         let residual = Residual::of(task.edtl, available);
-        match task.overdue {
+        match task.tickets {
             0 => self.remove_task(id),
             _ => self.tasks.retire(id),
         }
@@ -458,6 +474,9 @@ impl Session {
             if self.hungry.len() > before {
                 // Still nothing for this one: it keeps its place, and the rest waits behind it.
                 self.hungry.rotate_right(1);
+                if has(Bug::HungryForgotten) {
+                    self.hungry.pop_front();
+                }
                 return;
             }
         }

@@ -6,6 +6,7 @@
 
 use iscsi::pdu::TaskManagementRequest;
 use iscsi::{Bhs, Itt, Lun, RejectReason, TmfFunction, TmfResponse};
+use planted::{Bug, has};
 use scsi::{Drained, Sense, Waiter};
 
 use super::Session;
@@ -97,8 +98,8 @@ impl Session {
         };
         self.abort_task(id);
         let tasks = match self.tasks.get(id) {
-            Some(_) => vec![id],
-            None => Vec::new(),
+            Some(_) if !has(Bug::AbortBeforeDrained) => vec![id],
+            _ => Vec::new(),
         };
         self.tmfs.push(PendingTmf {
             conn,
@@ -145,7 +146,10 @@ impl Session {
         let ours: Vec<TaskId> = self
             .tasks
             .iter()
-            .filter(|(_, task)| task.unit == Some(unit) && task.lun == request.lun)
+            .filter(|(_, task)| {
+                let all = has(Bug::AbortSetTakesAll);
+                all || (task.unit == Some(unit) && task.lun == request.lun)
+            })
             .map(|(id, _)| id)
             .collect();
         self.discard_parked(request, |command| command.lun == request.lun);
@@ -236,7 +240,11 @@ impl Session {
 
     pub(super) fn on_drained(&mut self, waiter: Waiter) {
         for tmf in &mut self.tmfs {
-            if tmf.unit.is_some_and(|(_, waiting)| waiting == waiter) {
+            let any = has(Bug::DrainedForAnother);
+            if tmf
+                .unit
+                .is_some_and(|(_, waiting)| any || waiting == waiter)
+            {
                 tmf.unit = None;
             }
         }
@@ -247,7 +255,7 @@ impl Session {
         let mut place = 0;
         while place < self.tmfs.len() {
             let tmf = &self.tmfs[place];
-            if tmf.tasks.is_empty() && tmf.unit.is_none() {
+            if self.is_drained(tmf) && tmf.unit.is_none() {
                 let tmf = self.tmfs.remove(place);
                 let response = TmfResponse::COMPLETE;
                 self.answer_tmf(tmf.conn, tmf.itt, tmf.function, tmf.lun, response, out);
@@ -255,6 +263,15 @@ impl Session {
                 place += 1;
             }
         }
+    }
+
+    /// Whether nothing of its tasks is in flight any more.
+    fn is_drained(&self, tmf: &PendingTmf) -> bool {
+        let overdue = |id: &TaskId| {
+            let task = self.tasks.get(*id);
+            task.is_none_or(|task| task.overdue > 0 && task.tickets == task.overdue)
+        };
+        tmf.tasks.is_empty() || has(Bug::OverdueNotAwaited) && tmf.tasks.iter().all(overdue)
     }
 
     /// Time has passed: silent initiators are not waited for, hung storage is admitted.
@@ -271,7 +288,10 @@ impl Session {
             if now >= started.plus(TMF_DEADLINE) {
                 let tmf = self.tmfs.remove(place);
                 self.cancel_tmf(&tmf, units);
-                let response = TmfResponse::REJECTED;
+                let response = match has(Bug::LateAbortComplete) {
+                    true => TmfResponse::COMPLETE,
+                    false => TmfResponse::REJECTED,
+                };
                 self.answer_tmf(tmf.conn, tmf.itt, tmf.function, tmf.lun, response, out);
             } else {
                 place += 1;
@@ -294,7 +314,8 @@ impl Session {
                 tmf.started.plus(TMF_DEADLINE)
             }
         };
-        self.tmfs.iter().map(next).min()
+        let lost = has(Bug::TmfTimerLost);
+        self.tmfs.iter().filter(|_| !lost).map(next).min()
     }
 
     pub(super) fn cancel_tmf<U: Units>(&mut self, tmf: &PendingTmf, units: &mut U) {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use block::{BlockSize, Ticket};
 use iscsi::{Itt, Lun};
+use planted::{Bug, has};
 use scsi::{Generation, Sense, Status};
 
 use crate::input::ConnId;
@@ -194,6 +195,7 @@ impl Tasks {
         self.free.push(id.slot());
         match task.immediate {
             _ if task.released => {}
+            _ if task.aborted && has(Bug::AbortKeepsSlot) => {}
             true => self.immediate -= 1,
             false => self.windowed -= 1,
         }
@@ -209,7 +211,8 @@ impl Tasks {
         };
         task.aborted = true;
         task.work = Work::Ended;
-        let (immediate, released) = (task.immediate, std::mem::replace(&mut task.released, true));
+        let gives = !has(Bug::SlotGivenTwice);
+        let (immediate, released) = (task.immediate, std::mem::replace(&mut task.released, gives));
         match immediate {
             _ if released => {}
             true => self.immediate -= 1,

@@ -9,7 +9,7 @@ use block::{Completion, Fault, Op, Span, Stage, Stead, Ticket};
 use engine::Moment;
 
 use crate::inbox::Completions;
-use crate::planted;
+use crate::planted::{Bug, Writers, has};
 
 /// A ticket that is to be answered, and where.
 pub struct Promise {
@@ -34,12 +34,13 @@ impl Promise {
     /// has a second promise to keep.
     fn give_up(self, stead: Option<Stead>, changes: bool) -> Option<Self> {
         let mut answer = Completion::overdue(self.ticket, stead.map(Stead::buffer));
+        let changes = changes && !has(Bug::OverdueTicketEnds);
         if !changes {
             answer.outcome = Err(Fault::Unreachable);
             answer.stage = Stage::Only;
         }
         self.reply.post(answer);
-        changes.then_some(self)
+        (changes || has(Bug::CompletedTwice)).then_some(self)
     }
 
     /// Nothing of it can land any more.
@@ -107,6 +108,7 @@ pub struct State {
     overdue: usize,
     pub(super) idle: usize,
     pub(super) closing: bool,
+    writers: Writers,
 }
 
 impl State {
@@ -184,7 +186,8 @@ impl State {
     pub fn begin(&mut self) -> Option<(u64, Op, Moment)> {
         while let Some(waiting) = self.waiting.pop_front() {
             let span = waiting.op.span();
-            if span.is_some_and(|span| self.in_limbo(span)) {
+            let looks = has(Bug::LimboRead) && !waiting.op.changes();
+            if !looks && span.is_some_and(|span| self.in_limbo(span)) {
                 let Waiting { op, promise, .. } = waiting;
                 self.settle(waiting.first);
                 promise.keep(op, Err(Fault::Unreachable));
@@ -204,7 +207,7 @@ impl State {
                 promise,
                 first,
             } = waiting;
-            if planted::skips_flush(&op, &promise.reply) {
+            if self.writers.skip_flush(&op, &promise.reply) {
                 promise.keep(op, Ok(()));
                 continue;
             }
@@ -228,7 +231,7 @@ impl State {
 
     fn in_limbo(&self, span: Span) -> bool {
         let late = |call: &Call| call.overdue && call.writes.is_some_and(|w| w.overlaps(span));
-        self.overdue > 0 && !planted::reuses_limbo() && self.calls.values().any(late)
+        self.overdue > 0 && !has(Bug::LimboReused) && self.calls.values().any(late)
     }
 
     /// Whether a read overlaps a change under way, or anything what waits for that.
@@ -253,7 +256,8 @@ impl State {
     fn is_contested(&self, span: Span, first: Option<u64>) -> bool {
         let earlier = |number: u64| first.is_none_or(|first| number < first);
         let mut contested = self.contested.iter();
-        contested.any(|(number, other)| earlier(*number) && other.overlaps(span))
+        !has(Bug::ContestedIgnored)
+            && contested.any(|(number, other)| earlier(*number) && other.overlaps(span))
     }
 
     /// Whether another change to these bytes is under way; that one is told.
@@ -293,7 +297,8 @@ impl State {
             return self.settle(call.first);
         }
         let Some(promise) = call.promise else { return };
-        if outcome == Err(Fault::Unreachable) && !call.crossed {
+        let may_try = !call.crossed || has(Bug::CrossedTriedAgain);
+        if outcome == Err(Fault::Unreachable) && may_try {
             let first = call.first.unwrap_or(number);
             if let (Some(span), None) = (call.writes, call.first) {
                 self.contested.push((first, span));
@@ -322,8 +327,18 @@ impl State {
         } in due
         {
             // Not begun, or ended by storage itself: nothing of it can land any more.
-            promise.keep(op, Err(Fault::Unreachable));
-            self.settle(first);
+            let good = has(Bug::HeldWriteGood) && first.is_some() && op.changes();
+            promise.keep(
+                op,
+                if good {
+                    Ok(())
+                } else {
+                    Err(Fault::Unreachable)
+                },
+            );
+            if !has(Bug::ContestedForGood) {
+                self.settle(first);
+            }
         }
         let before = self.overdue;
         for call in self.calls.values_mut() {
