@@ -131,6 +131,7 @@ bugs! {
         "A read that passed its deadline is completed again when its call comes back.",
     FlushSharedTooSoon = 60 "flush-shared-too-soon"
         "A flush is answered by another's that had begun before it was asked for.",
+    ReadOvertakes = 61 "read-overtakes" "Blocks are read while a write to them is under way.",
 }
 
 impl Bug {

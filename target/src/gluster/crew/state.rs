@@ -236,12 +236,16 @@ impl State {
 
     /// Whether a read overlaps a change under way, or anything what waits for that.
     fn is_behind(&self, span: Span, changes: bool) -> bool {
-        let under_way = |call: &Call| call.writes.is_some_and(|writes| writes.overlaps(span));
+        let under_way = |call: &Call| {
+            let skipped = call.overdue && has(Bug::LimboRead);
+            !skipped && call.writes.is_some_and(|writes| writes.overlaps(span))
+        };
         let waits = |other: &Waiting| {
             let meets = other.op.span().is_some_and(|other| other.overlaps(span));
             meets && (changes || other.op.changes())
         };
-        let reads_too_early = !changes && self.changing > 0 && self.calls.values().any(under_way);
+        let waits_for = self.changing > 0 && !has(Bug::ReadOvertakes);
+        let reads_too_early = !changes && waits_for && self.calls.values().any(under_way);
         reads_too_early || self.behind.iter().any(waits)
     }
 
