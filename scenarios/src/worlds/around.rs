@@ -43,6 +43,8 @@ pub(super) struct Around {
     /// Connections that were made and not accepted yet.
     pub(super) new_wires: Vec<usize>,
     pub(super) commands: u64,
+    /// Those that carry data.
+    pub(super) transfers: u64,
     pub(super) bytes: u64,
     pub(super) sessions: u64,
     /// Writes that were under way when their target was killed.
@@ -80,6 +82,7 @@ impl Around {
             shaky: false,
             new_wires: Vec::new(),
             commands: 0,
+            transfers: 0,
             bytes: 0,
             sessions: 0,
             crashed: BTreeSet::new(),

@@ -44,11 +44,13 @@ pub struct Played {
     pub marks: Marks,
     /// Commands that initiators sent.
     pub commands: u64,
+    /// Those among them that carried data to or fro.
+    pub transfers: u64,
     /// Sessions that were opened.
     pub sessions: u64,
     /// Whether a fault of the plan took effect.
     pub troubled: bool,
-    /// Bytes of data of commands sent.
+    /// Bytes of data of those commands.
     pub bytes: u64,
     /// Virtual nanoseconds it lasted.
     pub lasted: u64,

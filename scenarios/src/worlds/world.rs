@@ -421,6 +421,7 @@ impl<'a> World<'a> {
             hash,
             marks: around.marks,
             commands: around.commands,
+            transfers: around.transfers,
             sessions: around.sessions,
             troubled: self.troubled,
             bytes: around.bytes,

@@ -46,6 +46,7 @@ impl Peer {
             return self.backlog.push_front(job);
         };
         around.commands += 1;
+        around.transfers += u64::from(command.edtl > 0);
         around.bytes += u64::from(command.edtl);
         let Some((client, mut sink)) = link.client(around) else {
             return;
