@@ -51,16 +51,25 @@ fn line(what: &What) -> String {
         What::Closed => "—  closed".to_owned(),
         What::Raw(bytes) => format!("→  {} raw bytes: {}", bytes.len(), hex(bytes)),
         What::Pdu(pdu) => {
-            let (arrow, mut text) = match pdu.flow {
-                Flow::Sent => ("→", sent(pdu)),
-                Flow::Received => ("←", received(pdu)),
+            let arrow = match pdu.flow {
+                Flow::Sent => "→",
+                Flow::Received => "←",
             };
-            if !pdu.ahs.is_empty() {
-                let _ = write!(text, " AHS {} bytes", pdu.ahs.len());
-            }
-            format!("{arrow}  {text}")
+            format!("{arrow}  {}", self::pdu(pdu))
         }
     }
+}
+
+/// A PDU in words.
+pub(crate) fn pdu(pdu: &Pdu) -> String {
+    let mut text = match pdu.flow {
+        Flow::Sent => sent(pdu),
+        Flow::Received => received(pdu),
+    };
+    if !pdu.ahs.is_empty() {
+        let _ = write!(text, " AHS {} bytes", pdu.ahs.len());
+    }
+    text
 }
 
 fn sent(pdu: &Pdu) -> String {

@@ -7,6 +7,7 @@ mod ladder;
 pub use html::page;
 pub use junit::junit;
 pub use ladder::ladder;
+pub(crate) use ladder::pdu;
 
 use crate::monitor::Breach;
 use crate::runner::Played;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use panics::played;
+pub use panics::{plan, played};
 
 use super::shrink::mix;
 use super::{Complaint, Marks, Played, draw};
@@ -91,7 +91,7 @@ impl Summary {
 
 /// The world of that seed; a panic in it is a complaint.
 pub fn drawn(seed: u64) -> Played {
-    panics::caught(|| super::play(&draw::draw(seed), false))
+    panics::judged(|| super::play(&draw::draw(seed), false))
 }
 
 impl Campaign {

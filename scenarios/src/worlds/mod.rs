@@ -6,13 +6,15 @@
 //!   them. The engine, the units and the storage crew are the code that ships.
 //! - [`history`] is what the initiators were told, [`oracle`] judges it; the protocol monitor, the
 //!   ledger of tickets, leaks and the deadline of the end judge the rest.
-//! - [`shrink`] makes a failing plan small, [`campaign`] plays many.
+//! - [`shrink`] makes a failing plan small, [`campaign`] plays many, [`conversation`] is one for
+//!   people; `text` is a plan as a file.
 //!
 //! Knows no clock, no thread, no file and no hash order.
 
 mod agenda;
 mod around;
 pub mod campaign;
+pub mod conversation;
 mod deviant;
 pub mod draw;
 pub mod history;
@@ -22,6 +24,7 @@ mod ledger;
 pub mod marks;
 pub mod oracle;
 mod peer;
+pub mod places;
 pub mod plan;
 pub mod shrink;
 mod stamp;

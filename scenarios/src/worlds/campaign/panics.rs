@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
-use crate::worlds::{Complaint, Oracle, Plan, Played};
+use crate::worlds::{Complaint, Oracle, Plan, Played, draw};
 
 thread_local! {
     /// What the panic of this thread said; `None` while panics here are nobody's business.
@@ -14,17 +14,17 @@ thread_local! {
 
 /// Plays a plan; a panic is a complaint.
 pub fn played(plan: &Plan, record: bool) -> Played {
-    caught(|| crate::worlds::play(plan, record))
+    judged(|| crate::worlds::play(plan, record))
 }
 
-/// What `play` says, or that it panicked.
-pub(super) fn caught(play: impl FnOnce() -> Played) -> Played {
-    listen();
-    SAID.set(Some(String::new()));
-    let played = panic::catch_unwind(AssertUnwindSafe(play));
-    let said = SAID.take();
-    played.unwrap_or_else(|_| {
-        let what = said.unwrap_or_default();
+/// The plan of a seed, or what the panic said.
+pub fn plan(seed: u64) -> Result<Plan, String> {
+    caught(|| draw::draw(seed))
+}
+
+/// What `play` says; a panic is a complaint.
+pub(super) fn judged(play: impl FnOnce() -> Played) -> Played {
+    caught(play).unwrap_or_else(|what| {
         // Always with the same keys.
         let mut hasher = DefaultHasher::new();
         what.hash(&mut hasher);
@@ -37,6 +37,15 @@ pub(super) fn caught(play: impl FnOnce() -> Played) -> Played {
             ..Played::default()
         }
     })
+}
+
+/// What `work` gives, or message and place of its panic.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    listen();
+    SAID.set(Some(String::new()));
+    let done = panic::catch_unwind(AssertUnwindSafe(work));
+    let said = SAID.take();
+    done.map_err(|_| said.unwrap_or_default())
 }
 
 /// Sees to it that panics of threads that listen are kept and not printed; others go to whoever

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::panics::caught;
+use super::panics::judged;
 use super::{Campaign, Play, Summary, verify};
 use crate::worlds::{Complaint, Mark, Oracle, Played};
 
 /// Every tenth fails, every hundredth panics.
 fn world(seed: u64) -> Played {
-    caught(|| {
+    judged(|| {
         assert!(!seed.is_multiple_of(100), "{seed} is a round number");
         let complaint = Complaint {
             oracle: Oracle::Live,
