@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use initiator_sim::IscsiUrl;
 
 use super::prove::{ProveArguments, prove};
+use super::simulate::{SimulateArguments, simulate};
 use super::{Device, Folder, Played, matches, run, table};
 use crate::binaries;
 use crate::catalogue;
@@ -28,7 +29,7 @@ use crate::verdict::Tally;
 
 pub(super) const CONFORMS: u8 = 0;
 pub(super) const FAILURES: u8 = 1;
-const USAGE: u8 = 2;
+pub(super) const USAGE: u8 = 2;
 pub(super) const ENVIRONMENT: u8 = 3;
 
 /// Width of a table that nobody looks at.
@@ -54,6 +55,9 @@ enum Command {
     /// Prove that glintd keeps what it promised when the power fails, and that the proof would see
     /// it if it did not.
     Prove(ProveArguments),
+    /// Play worlds: targets, initiators, network and a Gluster volume in virtual time, each drawn
+    /// from a seed with all that goes wrong in it; what fails is made small. Build with --release.
+    Simulate(Box<SimulateArguments>),
     /// Start real Gluster in a container, run a command that finds a volume of it in
     /// GLINT_GLUSTER=SERVER/VOLUME, and remove it all.
     #[cfg(feature = "clusters")]
@@ -165,6 +169,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => start(&arguments),
         Command::Bench(arguments) => bench(&arguments),
         Command::Prove(arguments) => prove(&arguments),
+        Command::Simulate(arguments) => simulate(&arguments),
         #[cfg(feature = "clusters")]
         Command::Cluster { command } => lend(&command),
         #[cfg(feature = "clusters")]

@@ -6,6 +6,7 @@ mod device;
 mod play;
 mod prove;
 mod select;
+mod simulate;
 mod table;
 
 use std::path::PathBuf;
@@ -51,6 +52,11 @@ impl Folder {
     /// The capture of a scenario.
     pub fn pcap(&self, id: &str) -> PathBuf {
         self.0.join("pcap").join(format!("{id}.pcapng"))
+    }
+
+    /// Plans and captures of worlds that failed.
+    pub fn worlds(&self) -> PathBuf {
+        self.0.with_file_name("worlds")
     }
 
     /// The report for machines.
