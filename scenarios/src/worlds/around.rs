@@ -118,7 +118,7 @@ impl Around {
         let number = self.wires.len();
         let chance = self.chance(Stream::Wire(number as u32));
         self.wires.push(Wire::new(caller, host, life, chance));
-        self.journal.opened(number, self.now, host);
+        self.journal.opened(number, self.now, caller, host);
         number
     }
 

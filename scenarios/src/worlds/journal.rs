@@ -1,17 +1,13 @@
 //! What happened in a world: one number for all of it, and, where somebody wants to read it, the
 //! PDUs and notes themselves.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use initiator_sim::Flow;
 use iscsi::{Bhs, Digests};
 
+use super::places::{Party, date};
 use super::plan::Moment;
+use super::wire::Caller;
 use crate::record::{Event, Pdu, What};
-
-/// Where virtual time begins on a clock, so that captures have dates.
-const EPOCH: Duration = Duration::from_secs(1_800_000_000);
 
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -52,10 +48,14 @@ impl Journal {
         }
     }
 
-    pub(super) fn opened(&mut self, wire: usize, now: Moment, host: u8) {
+    pub(super) fn opened(&mut self, wire: usize, now: Moment, caller: Caller, host: u8) {
         self.mix(now.0 ^ wire as u64);
-        let local = SocketAddr::from((Ipv4Addr::new(10, 0, 1, 1), 40_000 + (wire as u16 % 20_000)));
-        let peer = SocketAddr::from((Ipv4Addr::new(10, 0, 0, host + 1), 3260));
+        let from = match caller {
+            Caller::Peer(number) => Party::Initiator(number),
+            Caller::Deviant(number) => Party::Deviant(number),
+        };
+        let local = from.at(40_000 + (wire as u16 % 20_000));
+        let peer = Party::Target(host).at(3260);
         self.keep(wire, now, || What::Opened { local, peer });
     }
 
@@ -112,8 +112,4 @@ impl Journal {
             });
         }
     }
-}
-
-fn date(now: Moment) -> SystemTime {
-    UNIX_EPOCH + EPOCH + Duration::from_nanos(now.0)
 }

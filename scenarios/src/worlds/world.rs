@@ -221,12 +221,7 @@ impl<'a> World<'a> {
                 peer.wants(event.number, *step);
                 self.pump(number);
             }
-            What::Fault(fault) => {
-                self.around
-                    .journal
-                    .note(self.around.now, || format!("#{} {fault:?}", event.number));
-                self.fault(fault);
-            }
+            What::Fault(fault) => self.fault(fault),
         }
     }
 

@@ -4,6 +4,7 @@ use engine::{Action, ConnId, Handover, Input, Login, Moment, ToLogin};
 
 use super::super::agenda::Due;
 use super::super::around::Around;
+use super::super::places::Party;
 use super::super::plan::Way;
 use super::socket::{Sent, Socket};
 use super::{Entity, Letter, Running};
@@ -28,7 +29,7 @@ impl Running {
         for part in entropy.as_chunks_mut::<8>().0 {
             *part = self.post.chance.draw().to_le_bytes();
         }
-        let local = std::net::SocketAddr::from(([10, 0, 0, self.number + 1], 3260));
+        let local = Party::Target(self.number).at(3260);
         let config = std::sync::Arc::clone(&self.config);
         let memory = config.session_memory_bytes;
         let login = Login::new(conn, local, config, entropy, around.now, &mut self.actions);
