@@ -24,14 +24,14 @@ pub fn conversation(plan: &Plan, played: &Played) -> String {
         let line = format!("—  #{} {}", event.number, event.what);
         lines.push((event.at.0, line));
     }
+    for (at, note) in &played.notes {
+        lines.push((at.0, format!("—  {note}")));
+    }
     let parties = Parties::of(&played.recording);
     for event in &played.recording {
         lines.push((moment(event.at).0, parties.line(event)));
     }
-    for (at, note) in &played.notes {
-        lines.push((at.0, format!("—  {note}")));
-    }
-    // Stable: what happens comes before what is said at the same moment.
+    // Stable: what happens comes before what is said of it at the same moment.
     lines.sort_by_key(|(at, _)| *at);
 
     let mut out = format!("chance {}\n{}\n", plan.chance, plan.setting);

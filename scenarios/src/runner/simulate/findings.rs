@@ -36,7 +36,7 @@ pub(super) fn examine(seed: u64, complaint: &Complaint, save: &Path, small: bool
         Ok(plan) => plan,
         Err(why) => return text + &format!("  no plan: {why}\n  again: {}\n", again(seed)),
     };
-    let mut plan = drawn.clone();
+    let (mut plan, mut what) = (drawn.clone(), complaint.clone());
     if small {
         let waiting = super::super::table::waiting(format!("making seed {seed} small"));
         let shrunk = shrink(&drawn, |plan| recurs(plan, complaint), BUDGET);
@@ -46,7 +46,7 @@ pub(super) fn examine(seed: u64, complaint: &Complaint, save: &Path, small: bool
                 let (before, after) = (drawn.events.len(), shrunk.plan.events.len());
                 let tries = shrunk.tries;
                 let _ = writeln!(text, "  {before} events made {after}, {tries} plans tried");
-                plan = shrunk.plan;
+                (plan, what) = (shrunk.plan, shrunk.complaint);
             }
             None => text += "  it passes when it is played again: something is not drawn\n",
         }
@@ -54,7 +54,11 @@ pub(super) fn examine(seed: u64, complaint: &Complaint, save: &Path, small: bool
     let played = campaign::played(&plan, true);
     let file = save.join(format!("world-{seed}.txt"));
     let comments = [
-        format!("seed {seed}: {:?}: {first}", complaint.oracle),
+        format!(
+            "seed {seed}: {:?}: {}",
+            what.oracle,
+            one_line(&what.what, 1000)
+        ),
         format!("as drawn: {}", again(seed)),
     ];
     match keep(&file, &commented(&plan, &comments), &played) {

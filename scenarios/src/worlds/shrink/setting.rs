@@ -55,7 +55,7 @@ const INITIATOR: [fn(&mut InitiatorSetting); 10] = [
     |initiator| initiator.time2retain = 20,
 ];
 
-const STEP: [fn(&mut Step); 7] = [
+const STEP: [fn(&mut Step); 8] = [
     |step| {
         if let Some(place) = place(step) {
             place.sectors = place.sectors.min(1);
@@ -84,6 +84,11 @@ const STEP: [fn(&mut Step); 7] = [
     |step| {
         if let Step::Nop { bytes } = step {
             *bytes = 0;
+        }
+    },
+    |step| {
+        if let Step::Manage { back, .. } = step {
+            *back = 0;
         }
     },
     |step| {
