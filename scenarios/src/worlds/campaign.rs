@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+pub(super) use panics::{broken, caught};
 pub use panics::{plan, played};
 
 use super::shrink::mix;

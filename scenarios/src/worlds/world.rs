@@ -20,7 +20,7 @@ use super::oracle;
 use super::peer::Peer;
 use super::plan::{Fault, Moment, Plan, SECTOR, Way, What};
 use super::wire::Caller;
-use super::{Complaint, Oracle, Played};
+use super::{Complaint, Oracle, Played, campaign};
 
 /// How long everybody has after everything was mended: a command is aborted after 30 s, a function
 /// given up after 15 s, a session after 30 s more, and BUSY is retried for a minute.
@@ -44,8 +44,22 @@ struct World<'a> {
 /// Plays it.
 pub(super) fn play(plan: &Plan, record: bool) -> Played {
     let mut world = World::new(plan, record);
-    world.run();
-    world.finish()
+    if !record {
+        world.run();
+        return world.finish();
+    }
+    // A panic does not take the recording with it.
+    match campaign::caught(|| world.run()) {
+        Ok(()) => world.finish(),
+        Err(what) => {
+            let (recording, notes) = world.around.journal.into_parts();
+            Played {
+                recording,
+                notes,
+                ..campaign::broken(what)
+            }
+        }
+    }
 }
 
 impl<'a> World<'a> {

@@ -24,27 +24,30 @@ pub fn plan(seed: u64) -> Result<Plan, String> {
 
 /// What `play` says; a panic is a complaint.
 pub(super) fn judged(play: impl FnOnce() -> Played) -> Played {
-    caught(play).unwrap_or_else(|what| {
-        // Always with the same keys.
-        let mut hasher = DefaultHasher::new();
-        what.hash(&mut hasher);
-        Played {
-            hash: hasher.finish(),
-            complaints: vec![Complaint {
-                oracle: Oracle::Panic,
-                what,
-            }],
-            ..Played::default()
-        }
-    })
+    caught(play).unwrap_or_else(broken)
+}
+
+/// What came of a world that panicked with these words.
+pub(in crate::worlds) fn broken(what: String) -> Played {
+    // Always with the same keys.
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    Played {
+        hash: hasher.finish(),
+        complaints: vec![Complaint {
+            oracle: Oracle::Panic,
+            what,
+        }],
+        ..Played::default()
+    }
 }
 
 /// What `work` gives, or message and place of its panic.
-fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+pub(in crate::worlds) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     listen();
-    SAID.set(Some(String::new()));
+    let before = SAID.replace(Some(String::new()));
     let done = panic::catch_unwind(AssertUnwindSafe(work));
-    let said = SAID.take();
+    let said = SAID.replace(before);
     done.map_err(|_| said.unwrap_or_default())
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::panics::judged;
+use super::panics::{caught, judged};
 use super::{Campaign, Play, Summary, verify};
 use crate::worlds::{Complaint, Mark, Oracle, Played};
 
@@ -89,6 +89,17 @@ fn a_panic_is_a_complaint_with_its_place() {
     assert_eq!(seed, 200);
     let place = "200 is a round number at scenarios/src/worlds/campaign/tests.rs:";
     assert!(what.starts_with(place), "{what}");
+}
+
+/// As where a recording is kept: the panic inside is not the end of what is outside.
+#[test]
+fn a_panic_within_is_caught_within() {
+    let played = judged(|| {
+        let inner = caught(|| panic!("the inner one"));
+        assert!(inner.is_err_and(|what: String| what.starts_with("the inner one at ")));
+        panic!("the outer one")
+    });
+    assert!(played.complaints[0].what.starts_with("the outer one at "));
 }
 
 #[test]
