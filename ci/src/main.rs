@@ -31,6 +31,8 @@ enum Command {
     Scenarios,
     /// `scenarios prove`: the power cut, and that it sees planted bugs
     Prove,
+    /// `scenarios simulate` in release: 20,000 worlds, and 1,000 of them twice
+    Worlds,
     /// Only the foreign witnesses of `cargo test`: libiscsi, iscsi-test-cu, qemu-img, tshark
     Witness,
     /// glintd on real Gluster, in a container (needs a Docker daemon)
@@ -51,6 +53,7 @@ impl Command {
             Self::Model => vec![suite::MODEL],
             Self::Scenarios => vec![suite::SCENARIOS],
             Self::Prove => vec![suite::PROOFS],
+            Self::Worlds => vec![suite::WORLDS, suite::WORLDS_TWICE],
             Self::Witness => vec![suite::WITNESSES],
             Self::Cluster => vec![suite::CLUSTER, suite::CLUSTER_STORE],
             Self::Contract => vec![suite::CONTRACT],
@@ -61,6 +64,7 @@ impl Command {
                 Self::Model,
                 Self::Scenarios,
                 Self::Prove,
+                Self::Worlds,
                 Self::Cluster,
                 Self::Contract,
             ]

@@ -34,6 +34,18 @@ pub const PROOFS: Step = Step {
     },
 };
 
+/// Worlds from many seeds, in release.
+pub const WORLDS: Step = Step {
+    name: "worlds",
+    run: || simulate("--seeds 20000"),
+};
+
+/// A seed decides everything that happens in a world.
+pub const WORLDS_TWICE: Step = Step {
+    name: "worlds-twice",
+    run: || simulate("--twice --seeds 1000"),
+};
+
 /// The foreign judges alone.
 pub const WITNESSES: Step = Step {
     name: "witness",
@@ -153,6 +165,11 @@ impl Tally {
             }
         }
     }
+}
+
+fn simulate(options: &str) -> Outcome {
+    let words = format!("run --release --quiet -p scenarios -- simulate {options}");
+    count(&mut cargo(&words.split(' ').collect::<Vec<_>>()))
 }
 
 /// Runs a command, passes its output on and adds up the closing lines in it.
