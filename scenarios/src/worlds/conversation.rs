@@ -10,7 +10,7 @@ use iscsi::{Bhs, Opcode};
 use scsi::Cdb;
 
 use super::places::{Party, moment};
-use super::{Plan, Played};
+use super::{Note, Plan, Played};
 use crate::record::{Event, Pdu, What};
 use crate::report;
 
@@ -24,14 +24,16 @@ pub fn conversation(plan: &Plan, played: &Played) -> String {
         let line = format!("—  #{} {}", event.number, event.what);
         lines.push((event.at.0, line));
     }
-    for (at, note) in &played.notes {
-        lines.push((at.0, format!("—  {note}")));
-    }
+    let mut notes = played.notes.iter().peekable();
     let parties = Parties::of(&played.recording);
-    for event in &played.recording {
+    for (number, event) in played.recording.iter().enumerate() {
+        while let Some(note) = notes.next_if(|note| note.after <= number) {
+            lines.push(told(note));
+        }
         lines.push((moment(event.at).0, parties.line(event)));
     }
-    // Stable: what happens comes before what is said of it at the same moment.
+    lines.extend(notes.map(told));
+    // Stable: what was planned comes before what came of it at the same moment.
     lines.sort_by_key(|(at, _)| *at);
 
     let mut out = format!("chance {}\n{}\n", plan.chance, plan.setting);
@@ -50,6 +52,10 @@ pub fn conversation(plan: &Plan, played: &Played) -> String {
         out += "(no PDU was recorded)\n";
     }
     out
+}
+
+fn told(note: &Note) -> (u64, String) {
+    (note.at.0, format!("—  {}", note.what))
 }
 
 /// Who is at the ends of each connection.
@@ -213,6 +219,11 @@ at 1.25ms       #4   cluster: brick kill 0
         Event { conn, at, what }
     }
 
+    fn note(nanos: u64, after: usize, what: &str) -> Note {
+        let (at, what) = (Moment(nanos), what.to_owned());
+        Note { at, after, what }
+    }
+
     fn opened(from: Party) -> What {
         let (local, peer) = (from.at(4000), Party::Target(0).at(3260));
         What::Opened { local, peer }
@@ -228,7 +239,10 @@ at 1.25ms       #4   cluster: brick kill 0
                 event(3, 2_000_000, opened(Party::Initiator(0))),
                 event(1, 3_000_000_000, What::Closed),
             ],
-            notes: vec![(Moment(2_000_000_000), "everything is mended".to_owned())],
+            notes: vec![
+                note(3_000_000_000, 4, "leaving"),
+                note(3_000_000_000, 5, "left"),
+            ],
             ..Played::default()
         };
         let text = conversation(&Plan::parse(PLAN).unwrap(), &played);
@@ -239,8 +253,9 @@ at 1.25ms       #4   cluster: brick kill 0
     0.001250 s  —  #4 cluster: brick kill 0
     0.001250 s  initiator 0 (1) → target 0  WRITE(10) ITT=0x5 LUN 0 LBA=8 blocks=8 FUA F CmdSN=9 + 512 bytes
     0.002000 s  initiator 0 (2) → target 0  connected
-    2.000000 s  —  everything is mended
+    3.000000 s  —  leaving
     3.000000 s  initiator 0 (1) — target 0  closed
+    3.000000 s  —  left
 ";
         assert_eq!(lines, expected);
     }

@@ -4,6 +4,7 @@
 use initiator_sim::Flow;
 use iscsi::{Bhs, Digests};
 
+use super::Note;
 use super::places::{Party, date};
 use super::plan::Moment;
 use super::wire::Caller;
@@ -14,7 +15,7 @@ pub(super) struct Journal {
     hash: u64,
     keeps: bool,
     recording: Vec<Event>,
-    notes: Vec<(Moment, String)>,
+    notes: Vec<Note>,
 }
 
 impl Journal {
@@ -31,7 +32,7 @@ impl Journal {
         self.hash
     }
 
-    pub(super) fn into_parts(self) -> (Vec<Event>, Vec<(Moment, String)>) {
+    pub(super) fn into_parts(self) -> (Vec<Event>, Vec<Note>) {
         (self.recording, self.notes)
     }
 
@@ -44,7 +45,11 @@ impl Journal {
     /// Something for people.
     pub(super) fn note(&mut self, now: Moment, what: impl FnOnce() -> String) {
         if self.keeps {
-            self.notes.push((now, what()));
+            self.notes.push(Note {
+                at: now,
+                after: self.recording.len(),
+                what: what(),
+            });
         }
     }
 

@@ -59,8 +59,19 @@ pub struct Played {
     pub lasted: u64,
     /// Every PDU, where that was asked for.
     pub recording: Vec<crate::record::Event>,
-    /// What else happened (faults, crashes, answers), where that was asked for: moment and words.
-    pub notes: Vec<(plan::Moment, String)>,
+    /// What else happened (crashes, sessions, complaints), where that was asked for.
+    pub notes: Vec<Note>,
+}
+
+/// Something that happened and is no PDU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// When.
+    pub at: plan::Moment,
+    /// After how many entries of the recording: at one moment much can happen.
+    pub after: usize,
+    /// In words.
+    pub what: String,
 }
 
 /// Something that must not be.

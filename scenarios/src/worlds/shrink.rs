@@ -68,13 +68,19 @@ pub fn shrink(
     })
 }
 
-/// Whether two complaints are about the same failure. Panics are told apart by their place.
+/// Whether two complaints are about the same failure: of the same oracle, panics in the same place,
+/// the same rule of the protocol.
 pub fn is_same(one: &Complaint, other: &Complaint) -> bool {
-    let place = |complaint: &Complaint| match complaint.oracle {
-        Oracle::Panic => complaint.what.rsplit(" at ").next().map(str::to_owned),
+    one.oracle == other.oracle && about(one) == about(other)
+}
+
+fn about(complaint: &Complaint) -> Option<&str> {
+    let what = complaint.what.as_str();
+    match complaint.oracle {
+        Oracle::Panic => what.rsplit_once(" at ").map(|(_, place)| place),
+        Oracle::Protocol => what.split_once("; seen").map(|(rule, _)| rule),
         _ => None,
-    };
-    one.oracle == other.oracle && place(one) == place(other)
+    }
 }
 
 /// The search for a smaller plan.

@@ -1,6 +1,5 @@
 //! A failure made small, saved, and told.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -13,19 +12,22 @@ use crate::worlds::conversation::conversation;
 use crate::worlds::shrink::{is_same, shrink};
 use crate::worlds::{Complaint, Plan, Played};
 
-/// Failures that are examined, each of another oracle.
+/// Failures that are examined.
 const EXAMINED_MAX: usize = 3;
 
 /// Plans that are tried to make one small.
 const BUDGET: u32 = 10_000;
 
-/// The first failure of each oracle, a few of them.
+/// The first failures, no two of which are the same.
 pub(super) fn worth_showing(failed: &[(u64, Complaint)]) -> Vec<&(u64, Complaint)> {
-    let mut known = BTreeSet::new();
-    let news = failed
-        .iter()
-        .filter(|(_, complaint)| known.insert(complaint.oracle));
-    news.take(EXAMINED_MAX).collect()
+    let mut shown: Vec<&(u64, Complaint)> = Vec::new();
+    for failure in failed {
+        let is_known = |(_, known): &&(u64, Complaint)| is_same(known, &failure.1);
+        if shown.len() < EXAMINED_MAX && !shown.iter().any(is_known) {
+            shown.push(failure);
+        }
+    }
+    shown
 }
 
 /// Makes a failure small, saves it, and tells it.

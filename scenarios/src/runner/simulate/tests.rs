@@ -59,7 +59,7 @@ fn a_failure_is_one_line_that_plays_it_again() {
 }
 
 #[test]
-fn the_first_of_each_oracle_is_examined() {
+fn the_first_of_each_kind_is_examined() {
     use Oracle::{Durable, Leak, Live, Panic};
 
     let oracles = [Durable, Durable, Leak, Durable, Live, Panic];

@@ -203,12 +203,30 @@ fn another_oracle_is_another_failure() {
     let shrunk = shrink(&big(), fails, BUDGET).unwrap();
     assert_eq!(shrunk.complaint.oracle, Oracle::Durable);
     assert_eq!(shrunk.plan.events.len(), 2);
-    let panic = |what: &str| Complaint {
-        oracle: Oracle::Panic,
-        what: what.to_owned(),
+    let are_same = |oracle: Oracle, one: &str, other: &str| {
+        let [one, other] = [one, other].map(str::to_owned);
+        let (first, second) = (
+            Complaint { oracle, what: one },
+            Complaint {
+                oracle,
+                what: other,
+            },
+        );
+        is_same(&first, &second)
     };
-    assert!(is_same(&panic("1 at a.rs:7"), &panic("2 at a.rs:7")));
-    assert!(!is_same(&panic("1 at a.rs:7"), &panic("1 at b.rs:7")));
+    assert!(are_same(Oracle::Panic, "1 at a.rs:7", "2 at a.rs:7"));
+    assert!(!are_same(Oracle::Panic, "1 at a.rs:7", "1 at b.rs:7"));
+    assert!(are_same(
+        Oracle::Protocol,
+        "rule 1; seen: 3",
+        "rule 1; seen: 4"
+    ));
+    assert!(!are_same(
+        Oracle::Protocol,
+        "rule 1; seen: 3",
+        "rule 2; seen: 3"
+    ));
+    assert!(are_same(Oracle::Live, "1 at a.rs:7", "1 at b.rs:7"));
 }
 
 #[test]
