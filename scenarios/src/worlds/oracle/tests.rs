@@ -14,6 +14,9 @@ use Held::Nothing;
 #[derive(Clone, Debug, Default)]
 struct Story(History);
 
+/// A moment after all others; unlike the one that never comes, it comes.
+const LATE: u64 = 1_000_000_000;
+
 /// A moment; in these stories, microseconds.
 fn at(micros: u64) -> Moment {
     match micros {
@@ -258,7 +261,7 @@ fn what_is_not_good_lands_before_it_is_settled_or_never() {
         story.settles(1);
     }
     let mut story = Story::new();
-    let open = story.write(1, [10, NEVER.0], Fate::Open, CACHED);
+    let open = story.write(1, [10, LATE], Fate::Open, CACHED);
     story.read([11, 12], Nothing);
     story.good([20, 30]);
     story.may_read([40, 50], open);
@@ -271,7 +274,7 @@ fn what_is_not_good_lands_before_it_is_settled_or_never() {
 #[test]
 fn reads_do_not_go_back() {
     let mut story = Story::new();
-    let new = story.write(1, [10, NEVER.0], Fate::Open, CACHED);
+    let new = story.write(1, [10, LATE], Fate::Open, CACHED);
     story.read([11, 12], Nothing);
     story.read([13, 14], new);
     story.may_read([14, 15], Nothing);
@@ -282,6 +285,28 @@ fn reads_do_not_go_back() {
         LINEAR,
         "seen before by a read (event 101",
     );
+}
+
+#[test]
+fn what_replicas_disagree_about_comes_and_goes_until_it_is_superseded() {
+    let mut story = Story::new();
+    let torn = story.write(1, [10, 20], Fate::Failed, DURABLE);
+    story.settles(NEVER.0);
+    for (time, held) in [([12, 13], torn), ([14, 15], Nothing), ([30, 31], torn)] {
+        story.read(time, held);
+    }
+    story.may_read([32, 33], Nothing);
+    let new = story.good([40, 50]);
+    story.may_read([41, 60], torn);
+    story.may_read([60, 61], new);
+    story.may_not_read([60, 61], torn, LINEAR, "which is superseded by write 1");
+    story.may_not_read([60, 61], Nothing, LINEAR, "which is superseded by write 1");
+    // One that was sent before it had ended supersedes it or not.
+    let mut story = Story::new();
+    let torn = story.write(1, [10, 20], Fate::Aborted, DURABLE);
+    story.settles(NEVER.0);
+    story.good([15, 18]);
+    story.may_read([60, 61], torn);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use super::LATE;
 use super::*;
 
 /// Operations in a history.
@@ -101,7 +102,7 @@ fn draw() -> impl Strategy<Value = Draw> {
         |((sent, takes, settles), writes, fate, saw)| {
             let ended = sent + takes;
             let settled = ended + settles.saturating_sub(3) * 2;
-            let settled = if settles == 5 { u64::MAX } else { settled };
+            let settled = if settles == 5 { LATE } else { settled };
             Draw {
                 time: [sent, ended, settled],
                 writes,
