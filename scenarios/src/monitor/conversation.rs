@@ -1,6 +1,6 @@
 //! Everything said on one connection: numbering, who may still be answered, and the tasks.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use iscsi::keys::Params;
 use iscsi::pdu::{LoginResponse, NopIn, TaskManagementRequest, TaskManagementResponse};
@@ -21,11 +21,11 @@ pub struct Conversation {
     stat_sn: Option<Serial>,
     exp_cmd_sn: Option<Serial>,
     max_cmd_sn: Option<Serial>,
-    tasks: HashMap<Itt, Task>,
+    tasks: BTreeMap<Itt, Task>,
     /// Requests that are no SCSI commands and wait for their answer.
-    requests: HashMap<Itt, Owed>,
+    requests: BTreeMap<Itt, Owed>,
     /// How tags that are no longer in use ended.
-    over: HashMap<Itt, End>,
+    over: BTreeMap<Itt, End>,
     /// A SNACK may have made status repeat itself.
     snacked: bool,
     /// What the initiator sent is not all known: say nothing about answers to unknown requests.

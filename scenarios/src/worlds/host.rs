@@ -449,7 +449,7 @@ impl Host {
             return vec![format!("target {} is down", self.number)];
         };
         let number = self.number;
-        for (conn, _) in &running.logins {
+        for conn in running.logins.keys() {
             left.push(format!("target {number}: login on connection {}", conn.0));
         }
         for (id, session) in &running.sessions {

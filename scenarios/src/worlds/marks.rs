@@ -192,7 +192,19 @@ impl Marks {
     }
 }
 
-/// Whether worlds can come by that mark of the fake Gluster.
-fn is_expected(_mark: gluster_mock::Mark) -> bool {
-    true
+/// Whether worlds can come by that mark of the fake Gluster. Not yet: clients that share a file, its
+/// locks and their holes (failover); a client whose cache writes behind, which glintd switches off;
+/// a host that is off while its process goes on; handles that a graph switch loses, which `EBADFD`
+/// by plan stands for; a frame timeout of half an hour.
+fn is_expected(mark: gluster_mock::Mark) -> bool {
+    const APART: [&str; 5] = ["turn.", "lock.", "fence.", "hole.", "behind."];
+    const OTHERS: [&str; 4] = [
+        "client.off",
+        "client.dropped",
+        "graph.migration-failed",
+        "link.frame-timeout",
+    ];
+    let name = mark.name();
+    let apart = APART.iter().any(|kind| name.starts_with(kind)) && name != "turn.overlap";
+    !apart && !OTHERS.contains(&name)
 }

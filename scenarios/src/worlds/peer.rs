@@ -50,7 +50,7 @@ pub(super) const NO_EVENT: u16 = u16::MAX;
 pub(super) struct Peer {
     number: u8,
     setting: InitiatorSetting,
-    target: TargetSetting,
+    serves: TargetSetting,
     first_image: Image,
     chance: Chance,
     /// What is to be done, in order.
@@ -106,7 +106,7 @@ impl Peer {
         Self {
             number,
             setting,
-            target,
+            serves: target,
             first_image,
             chance: around.chance(Stream::Peer(number)),
             backlog: VecDeque::new(),
@@ -124,7 +124,7 @@ impl Peer {
     }
 
     /// Whom it talks to.
-    pub(super) fn host(&self) -> u8 {
+    pub(super) fn target(&self) -> u8 {
         self.setting.target
     }
 
@@ -150,10 +150,10 @@ impl Peer {
         if !reads {
             return;
         }
-        for lun in 0..self.target.luns {
+        for lun in 0..self.serves.luns {
             let mut at = 0;
-            while at < self.target.sectors {
-                let sectors = (self.target.sectors - at).min(u32::from(VERIFY_SECTORS)) as u16;
+            while at < self.serves.sectors {
+                let sectors = (self.serves.sectors - at).min(u32::from(VERIFY_SECTORS)) as u16;
                 let place = Extent { lun, at, sectors };
                 let (long, fua) = (false, false);
                 self.wants(NO_EVENT, Step::Read { place, long, fua });

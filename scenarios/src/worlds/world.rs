@@ -208,8 +208,8 @@ impl<'a> World<'a> {
     fn verify(&mut self) {
         self.verifying = true;
         for number in 0..self.peers.len() {
-            let host = self.peers[number].host();
-            let first = self.peers.iter().position(|peer| peer.host() == host);
+            let host = self.peers[number].target();
+            let first = self.peers.iter().position(|peer| peer.target() == host);
             self.peers[number].verify(first == Some(number));
             self.pump(number);
         }
@@ -240,7 +240,7 @@ impl<'a> World<'a> {
     }
 
     fn pump(&mut self, number: usize) {
-        let host = usize::from(self.peers[number].host());
+        let host = usize::from(self.peers[number].target());
         let host = self.hosts.get(host).filter(|host| host.is_up());
         let life = host.map(Host::life);
         self.peers[number].pump(&mut self.around, life);

@@ -190,8 +190,8 @@ impl Running {
             }
         }
         self.collect(around);
-        let gone = |host: &Box<SessionHost>| host.ended && host.sockets.is_empty();
-        if self.sessions.get(&id).is_some_and(gone)
+        let host = self.sessions.get(&id);
+        if host.is_some_and(|host| host.ended && host.sockets.is_empty())
             && let Some(host) = self.sessions.remove(&id)
         {
             self.check_end(around, &host);

@@ -115,7 +115,7 @@ impl Peer {
             image: self.image(place.lun),
             at: place.at,
             sectors: place.sectors.into(),
-            durable: fua || !self.target.write_back,
+            durable: fua || !self.serves.write_back,
             sent: around.now,
             fate: Fate::Open,
             ended: NEVER,
