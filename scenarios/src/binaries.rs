@@ -64,9 +64,24 @@ pub fn built(package: &str, binary: &str) -> Result<PathBuf, BinaryError> {
 /// in a folder of its own and never where the honest one is looked for. Built once per process.
 pub fn planted_glintd() -> Result<PathBuf, BinaryError> {
     static BUILT: OnceLock<Result<PathBuf, BinaryError>> = OnceLock::new();
-    let artifact = Artifact::Binary("glintd".to_owned());
-    let build = || build("target", &artifact, Some(&PLANTED));
-    BUILT.get_or_init(build).clone()
+    planted(&BUILT, "target", "glintd")
+}
+
+/// The path of a freshly built `scenarios` whose worlds have bugs to choose from, as
+/// [`planted_glintd`]. Built once per process.
+pub fn planted_scenarios() -> Result<PathBuf, BinaryError> {
+    static BUILT: OnceLock<Result<PathBuf, BinaryError>> = OnceLock::new();
+    planted(&BUILT, "scenarios", "scenarios")
+}
+
+fn planted(
+    built: &OnceLock<Result<PathBuf, BinaryError>>,
+    package: &str,
+    binary: &str,
+) -> Result<PathBuf, BinaryError> {
+    let artifact = Artifact::Binary(binary.to_owned());
+    let build = || build(package, &artifact, Some(&PLANTED));
+    built.get_or_init(build).clone()
 }
 
 /// A build beside the one of this program.

@@ -58,6 +58,10 @@ enum Command {
     /// Play worlds: targets, initiators, network and a Gluster volume in virtual time, each drawn
     /// from a seed with all that goes wrong in it; what fails is made small. Build with --release.
     Simulate(Box<SimulateArguments>),
+    /// Look for bugs made on purpose in worlds: what `prove --simulate` runs.
+    #[cfg(glint_planted)]
+    #[command(hide = true)]
+    Gate(super::gate::GateArguments),
     /// Start real Gluster in a container, run a command that finds a volume of it in
     /// GLINT_GLUSTER=SERVER/VOLUME, and remove it all.
     #[cfg(feature = "clusters")]
@@ -169,6 +173,8 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => start(&arguments),
         Command::Bench(arguments) => bench(&arguments),
         Command::Prove(arguments) => prove(&arguments),
+        #[cfg(glint_planted)]
+        Command::Gate(arguments) => super::gate::gate(&arguments),
         Command::Simulate(arguments) => simulate(&arguments),
         #[cfg(feature = "clusters")]
         Command::Cluster { command } => lend(&command),

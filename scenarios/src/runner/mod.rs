@@ -3,6 +3,8 @@
 
 pub mod cli;
 mod device;
+#[cfg(glint_planted)]
+mod gate;
 mod play;
 mod prove;
 mod select;

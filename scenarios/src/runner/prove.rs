@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,10 +16,14 @@ use crate::powercut::{self, BUGS, Bug, Cache, Played, Summary, Try};
 /// Within how many rounds a planted bug must be seen.
 const SEEN_WITHIN: u32 = 5;
 
+/// Worlds without a bug that --simulate plays.
+const HONEST: u64 = 2_000;
+
 /// Complaints of a round that are shown.
 const SHOWN: usize = 3;
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("bugs").args(["planted", "simulate"]).multiple(true))]
 pub(super) struct ProveArguments {
     /// Cut the power under glintd, and check that what it promised is there.
     #[arg(long)]
@@ -26,31 +31,52 @@ pub(super) struct ProveArguments {
     /// Build glintd with bugs, and check that the power cut sees each of them within five rounds.
     #[arg(long)]
     planted: bool,
+    /// Build worlds with bugs, and check that they see each of them.
+    #[arg(long)]
+    simulate: bool,
+    /// Worlds of --simulate within which a bug must be seen.
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    seeds: u64,
     /// Rounds of --power-cut in each mode.
     #[arg(long, value_name = "N", default_value_t = 100)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Seed of the first round; each round has the next.
+    /// Seed of the first round or world; each has the next.
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
     /// Only this mode.
     #[arg(long, value_enum)]
     cache: Option<Cache>,
     /// Only this planted bug.
-    #[arg(long, value_name = "NAME", requires = "planted")]
-    #[arg(value_parser = BUGS.map(|bug| bug.name()))]
+    #[arg(long, value_name = "NAME", requires = "bugs")]
+    #[arg(value_parser = names())]
     bug: Option<String>,
-    /// How many rounds to play at the same time.
-    #[arg(long, value_name = "N", default_value_t = jobs())]
-    jobs: usize,
+    /// How many rounds to play, or bugs to look for in worlds, at the same time.
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
     /// The glintd to cut the power of, instead of building one.
     #[arg(long, value_name = "PATH")]
     glintd: Option<PathBuf>,
 }
 
-/// Rounds mostly wait.
-fn jobs() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from) * 8
+fn names() -> clap::builder::PossibleValuesParser {
+    ::planted::Bug::ALL.iter().map(|bug| bug.name()).into()
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+impl ProveArguments {
+    /// Rounds mostly wait.
+    fn rounds_at_a_time(&self) -> usize {
+        self.jobs.unwrap_or_else(|| cores() * 8)
+    }
+
+    /// A world keeps a core busy.
+    fn worlds_at_a_time(&self) -> usize {
+        self.jobs.unwrap_or_else(cores)
+    }
 }
 
 /// What was tried and how often it ended well.
@@ -67,9 +93,9 @@ impl Score {
     }
 }
 
-/// Both proofs, unless one is asked for.
+/// The power cut and that it sees bugs, unless something is asked for.
 pub(super) fn prove(arguments: &ProveArguments) -> u8 {
-    let both = !arguments.power_cut && !arguments.planted;
+    let both = !arguments.power_cut && !arguments.planted && !arguments.simulate;
     let mut score = Score::default();
     let result = (|| {
         if both || arguments.power_cut {
@@ -77,6 +103,9 @@ pub(super) fn prove(arguments: &ProveArguments) -> u8 {
         }
         if both || arguments.planted {
             see_bugs(arguments, &mut score)?;
+        }
+        if arguments.simulate {
+            see_bugs_in_worlds(arguments, &mut score)?;
         }
         Ok::<_, DutError>(())
     })();
@@ -106,7 +135,7 @@ fn cut_power(arguments: &ProveArguments, score: &mut Score) -> Result<(), DutErr
     let rounds = powercut::rounds(arguments.seed, arguments.rounds, caches);
     let tries: Vec<Try> = rounds.into_iter().map(|round| (round, None)).collect();
     let began = Instant::now();
-    let played = run(&tries, &glintd, arguments.jobs, "power cut")?;
+    let played = run(&tries, &glintd, arguments.rounds_at_a_time(), "power cut")?;
     let mut text = format!(
         "power cut, seeds {}..={}, {:.1} s\n\n{:<14} {:>6} {:>6} {:>10} {:>10} {:>9} {:>9} {:>9}\n",
         arguments.seed,
@@ -165,7 +194,12 @@ fn see_bugs(arguments: &ProveArguments, score: &mut Score) -> Result<(), DutErro
         tries.extend(rounds(&[bug.cache]).into_iter().map(with));
     }
     let began = Instant::now();
-    let played = run(&tries, &glintd, arguments.jobs, "planted bugs")?;
+    let played = run(
+        &tries,
+        &glintd,
+        arguments.rounds_at_a_time(),
+        "planted bugs",
+    )?;
     let of = |bug: Option<Bug>| {
         let pairs = tries.iter().zip(&played);
         pairs
@@ -191,6 +225,24 @@ fn see_bugs(arguments: &ProveArguments, score: &mut Score) -> Result<(), DutErro
         text += &line;
     }
     say(&text);
+    Ok(())
+}
+
+/// The planted build of this very program looks for bugs in its worlds.
+fn see_bugs_in_worlds(arguments: &ProveArguments, score: &mut Score) -> Result<(), DutError> {
+    let program = binaries::planted_scenarios()?;
+    let mut gate = Command::new(program);
+    gate.arg("gate");
+    gate.args(["--from", &arguments.seed.to_string()]);
+    gate.args(["--seeds", &arguments.seeds.to_string()]);
+    gate.args(["--honest", &HONEST.to_string()]);
+    gate.args(["--jobs", &arguments.worlds_at_a_time().to_string()]);
+    if let Some(bug) = &arguments.bug {
+        gate.args(["--bug", bug]);
+    }
+    let ended = gate.status().map_err(DutError::io("start the gate"))?;
+    let well = ended.code() == Some(CONFORMS.into());
+    score.count(u32::from(well), u32::from(!well));
     Ok(())
 }
 

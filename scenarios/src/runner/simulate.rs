@@ -15,6 +15,8 @@ use super::cli::{CONFORMS, ENVIRONMENT, FAILURES, USAGE, say};
 use crate::worlds::campaign::{self, Campaign, Progress, Summary};
 use crate::worlds::{Complaint, Plan};
 use findings::keep_recording;
+#[cfg(glint_planted)]
+pub(super) use table::one_line;
 
 /// Worlds that are played where nothing else is said.
 const SEEDS: u64 = 20_000;

@@ -6,6 +6,7 @@
 //!   them. The engine, the units and the storage crew are the code that ships.
 //! - [`history`] is what the initiators were told, [`oracle`] judges it; the protocol monitor, the
 //!   ledger of tickets, leaks and the deadline of the end judge the rest.
+//! - `gate`, in the planted build only, looks for bugs made on purpose.
 //! - [`shrink`] makes a failing plan small, [`campaign`] plays many, [`conversation`] is one for
 //!   people; `text` is a plan as a file.
 //!
@@ -17,6 +18,8 @@ pub mod campaign;
 pub mod conversation;
 mod deviant;
 pub mod draw;
+#[cfg(glint_planted)]
+pub mod gate;
 pub mod history;
 mod host;
 mod journal;

@@ -81,7 +81,7 @@ pub(super) fn unreached(marks: &Marks) -> Vec<(String, &'static str)> {
 }
 
 /// The first line, shortened, with nothing in it that moves a cursor.
-pub(super) fn one_line(text: &str, room: usize) -> String {
+pub(in crate::runner) fn one_line(text: &str, room: usize) -> String {
     let line = visible(text.lines().next().unwrap_or_default()).replace('\t', " ");
     match line.chars().count() > room {
         true => line.chars().take(room - 1).chain(['…']).collect(),
