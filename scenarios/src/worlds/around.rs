@@ -10,6 +10,7 @@ use gluster_mock::chance::Chance;
 use gluster_mock::marks::Mark as VolumeMark;
 
 use super::agenda::{Agenda, Due};
+use super::clears::Clears;
 use super::history::{Fate, History, Loss, NEVER, WriteId};
 use super::journal::Journal;
 use super::ledger::Ledger;
@@ -32,6 +33,7 @@ pub(super) struct Around {
     /// Somebody asked something of the volume: it may have answered others.
     pub(super) volume_moved: bool,
     pub(super) ledger: Ledger,
+    pub(super) clears: Clears,
     pub(super) history: History,
     pub(super) marks: Marks,
     pub(super) journal: Journal,
@@ -74,6 +76,7 @@ impl Around {
             volume,
             volume_moved: false,
             ledger: Ledger::default(),
+            clears: Clears::default(),
             history: History::default(),
             marks: Marks::default(),
             journal,

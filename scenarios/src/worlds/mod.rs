@@ -15,6 +15,7 @@
 mod agenda;
 mod around;
 pub mod campaign;
+mod clears;
 pub mod conversation;
 mod deviant;
 pub mod draw;

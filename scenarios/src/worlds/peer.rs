@@ -8,7 +8,7 @@ mod command;
 mod link;
 mod management;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use gluster_mock::chance::Chance;
@@ -66,6 +66,10 @@ pub(super) struct Peer {
     params: Option<Params>,
     /// The next command it expects, as far as it was told.
     exp_cmd_sn: Option<Serial>,
+    /// When its connection was logged in.
+    since: Moment,
+    /// When it was told by which unit that something happened.
+    told: BTreeMap<u8, Moment>,
     /// Before that it does not connect.
     pause_until: Moment,
     /// Writes of connections that are gone.
@@ -116,6 +120,8 @@ impl Peer {
             tsih: None,
             params: None,
             exp_cmd_sn: None,
+            since: Moment::default(),
+            told: BTreeMap::new(),
             pause_until: Moment::default(),
             lost: Vec::new(),
             timer: None,
@@ -393,6 +399,7 @@ impl Peer {
             self.lose(around, old);
             self.pause_until = around.now;
         }
+        self.since = around.now;
         self.tsih = Some(tsih);
         self.params = link.params().cloned();
         let lost = std::mem::take(&mut self.lost);

@@ -1,5 +1,6 @@
 //! Commands: how they are sent, and what their answers mean.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,11 +25,33 @@ pub(super) struct Flying {
     pub(super) sent: Moment,
     /// It took too long, and a function is to take it away.
     pub(super) aborting: bool,
+    /// A function that was to take it away was refused.
+    pub(super) refused: bool,
 }
 
 impl Flying {
     pub(super) fn write(&self) -> Option<WriteId> {
         self.write
+    }
+
+    /// Whether it is one of the last ones, when everything is in order again.
+    pub(super) fn verifies(&self) -> bool {
+        self.job.event == NO_EVENT
+    }
+}
+
+impl fmt::Display for Flying {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.job.step {
+            Step::Read { .. } => "read",
+            Step::Write { .. } => "write",
+            Step::Sync { .. } => "flush",
+            _ => "command",
+        };
+        match self.verifies() {
+            true => write!(out, "a {what} at the end"),
+            false => write!(out, "the {what} of event #{}", self.job.event),
+        }
     }
 }
 
@@ -58,6 +81,7 @@ impl Peer {
             lun,
             sent: around.now,
             aborting: false,
+            refused: false,
         };
         link.flying.insert(itt, flying);
         if !link.flush(around)
@@ -129,6 +153,7 @@ impl Peer {
     pub(super) fn concluded(&mut self, around: &mut Around, flying: Flying, outcome: &Outcome) {
         around.marks.outcome(&flying.job.step, outcome);
         let fate = fate(outcome);
+        self.was_told(around, &flying, outcome);
         match flying.job.step {
             Step::Write { .. } => {
                 if let Some(write) = flying.write {
@@ -159,6 +184,23 @@ impl Peer {
         }
         if fate != Fate::Good {
             self.try_again(around, flying.job, outcome);
+        }
+    }
+
+    /// What others did to a unit is told before anything is GOOD.
+    fn was_told(&mut self, around: &mut Around, flying: &Flying, outcome: &Outcome) {
+        let unit = (self.setting.target, flying.lun);
+        if outcome.is_unit_attention() {
+            self.told.insert(flying.lun, around.now);
+        } else if outcome.status == Outcome::GOOD {
+            let known = (self.since, self.told.get(&flying.lun).copied());
+            let (clears, by) = (&around.clears, self.number);
+            if clears.is_untold(unit, by, known, flying.sent) {
+                let what = format!(
+                    "{flying} is GOOD although initiator {by} was not told that another cleared the unit"
+                );
+                around.complain(Oracle::Protocol, what);
+            }
         }
     }
 

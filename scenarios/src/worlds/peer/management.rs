@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use initiator_sim::machine::Event;
-use iscsi::{Itt, LogoutReason, Lun, TmfFunction, TmfResponse};
+use iscsi::{Itt, LogoutReason, LogoutResult, Lun, TmfFunction, TmfResponse};
 
 use super::super::Oracle;
 use super::super::around::Around;
 use super::super::history::{Fate, WriteId};
 use super::super::marks::Mark;
 use super::super::plan::Moment;
+use super::command::Flying;
 use super::link::{Link, Phase};
 use super::{COMMAND_WAIT, LOGIN_WAIT, MANAGE_WAIT, Peer};
 
@@ -116,6 +117,11 @@ impl Peer {
             for_time,
         };
         link.managing.insert(itt, managed);
+        if function != TmfFunction::ABORT_TASK {
+            let unit = (self.setting.target, lun);
+            let tells = Self::clears_unit(function);
+            around.clears.sent(unit, self.number, tells, now);
+        }
         if let Some(task) = task
             && let Some(flying) = link.flying.get_mut(&task)
         {
@@ -155,7 +161,14 @@ impl Peer {
                     link.logout(around, LogoutReason::CLOSE_SESSION);
                 }
             }
-            Event::Logout(..) => around.marks.hit(Mark::LoggedOut),
+            Event::Logout(_, response) => {
+                around.marks.hit(Mark::LoggedOut);
+                if response.result == LogoutResult::CLOSED {
+                    let flying = link.take_flying();
+                    let writes: Vec<WriteId> = flying.iter().filter_map(Flying::write).collect();
+                    self.over(around, &writes, "its initiator was logged out");
+                }
+            }
             Event::Rejected(reject, header) => {
                 around.marks.hit(Mark::Rejected);
                 link.managing.remove(&header.itt());
@@ -179,6 +192,9 @@ impl Peer {
     ) {
         around.marks.function(managed.function, response);
         let complete = response == TmfResponse::COMPLETE;
+        let unit = (self.setting.target, managed.lun);
+        let (sent, now) = (managed.sent, around.now);
+        around.clears.ended(unit, self.number, sent, now, complete);
         if complete && Self::clears_unit(managed.function) {
             let host = self.setting.target;
             let older = around
@@ -197,6 +213,13 @@ impl Peer {
             && let Some(task) = managed.task
             && let Some(flying) = link.flying.remove(&task)
         {
+            // Another function may have taken it, and not said so yet.
+            let another = link.managing.values().any(|each| each.task == Some(task));
+            let taken = around.clears.may_have_taken(unit, flying.sent);
+            if !flying.refused && !another && !taken {
+                let what = format!("{flying} was not answered, and is not there");
+                around.complain(Oracle::Protocol, what);
+            }
             // Its answer would have come before this one: somebody else took it away.
             around.marks.hit(Mark::TakenByOthers);
             if let Phase::Full(client) = &mut link.phase {
@@ -206,6 +229,13 @@ impl Peer {
                 around.end_write(write, Fate::Aborted);
                 self.over(around, &[write], "the target knew no such task");
             }
+        }
+        if !complete
+            && let Some(task) = managed.task
+            && let Some(flying) = link.flying.get_mut(&task)
+        {
+            // It may be gone all the same, some time later.
+            flying.refused = true;
         }
         if !complete && managed.for_time && response != TmfResponse::TASK_DOES_NOT_EXIST {
             link.give_up();
@@ -255,6 +285,12 @@ impl Peer {
             .flying
             .iter()
             .filter(|(_, flying)| !flying.aborting && flying.sent.plus(COMMAND_WAIT) <= now);
+        let verifies = |flying: &&Flying| flying.verifies();
+        if let Some(flying) = late.clone().map(|(_, flying)| flying).find(verifies) {
+            let seconds = COMMAND_WAIT.as_secs();
+            let what = format!("{flying} is not answered within {seconds} s, and all is mended");
+            around.complain(Oracle::Live, what);
+        }
         let late: Vec<(Itt, u8)> = late.map(|(itt, flying)| (*itt, flying.lun)).collect();
         for (itt, lun) in late {
             around.marks.hit(Mark::TimedOut);
