@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 pub(super) use panics::{broken, caught};
 pub use panics::{plan, played};
 
@@ -60,6 +62,8 @@ pub struct Summary {
     pub bytes: u64,
     /// How long it took.
     pub elapsed: Duration,
+    /// How much of the processors that was, whoever else had some of them meanwhile.
+    pub processor: Duration,
 }
 
 impl Summary {
@@ -99,6 +103,7 @@ impl Campaign {
     /// Plays them.
     pub fn run(&self, play: Play<'_>, progress: Progress<'_>) -> Summary {
         let began = Instant::now();
+        let before = processor_time();
         let time = self.minutes.map(|minutes| {
             let seconds = minutes.max(0.0) * 60.0;
             Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
@@ -126,8 +131,15 @@ impl Campaign {
         let order = |(seed, _): &(u64, Complaint)| seed.wrapping_sub(self.from);
         summary.failed.sort_by_key(order);
         summary.elapsed = began.elapsed();
+        summary.processor = processor_time().saturating_sub(before);
         summary
     }
+}
+
+/// What this process had of all processors so far.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
 /// Whether seeds decide everything.

@@ -36,6 +36,8 @@ pub(super) fn summary(summary: &Summary, jobs: usize, list: bool) -> String {
     let cores = std::thread::available_parallelism().map_or(jobs, |cores| jobs.min(cores.get()));
     let rate = per_second(played, summary.elapsed) / cores.max(1) as f64;
     table.row("worlds per second and core", format!("{rate:.0}"));
+    let rate = per_second(played, summary.processor);
+    table.row("worlds per second of processor", format!("{rate:.0}"));
     table.row("sessions", mean(summary.sessions, played));
     table.row("commands", mean(summary.commands, played));
     let kibibytes = format!("{} KiB", mean(summary.bytes / 1024, summary.transfers));

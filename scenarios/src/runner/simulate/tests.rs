@@ -83,6 +83,7 @@ fn the_table_says_what_the_worlds_came_to() {
         troubled: 130,
         bytes: 5_000 * 6 * 1024,
         elapsed: Duration::from_millis(500),
+        processor: Duration::from_millis(800),
         ..Summary::default()
     };
     let text = table::summary(&summary, 1, true);
@@ -95,6 +96,7 @@ fn the_table_says_what_the_worlds_came_to() {
         "failed 1",
         "seconds 0.5",
         "worlds per second and core 400",
+        "worlds per second of processor 250",
         "sessions 2.2",
         "commands 50.0",
         "payload of a data command 6.0 KiB",
