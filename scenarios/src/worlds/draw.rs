@@ -212,9 +212,10 @@ fn events(dice: &mut Dice, setting: &Setting, troubles: &Troubles) -> Vec<Event>
     let mut script = Script::default();
     while left > 0 {
         at = at.plus(Duration::from_nanos(dice.below(2_000 * gap + 1)));
-        let troubled = !troubles.kinds.is_empty() && dice.percent(troubles.percent);
+        let more = script.next.is_some();
+        let troubled = !troubles.kinds.is_empty() && (more || dice.percent(troubles.percent));
         let what = if troubled {
-            if dice.percent(25) {
+            if !more && dice.percent(25) {
                 at = at.plus(Duration::from_millis(dice.one(&PAUSES)));
             }
             What::Fault(script.fault(dice, setting, troubles))
@@ -314,15 +315,32 @@ fn place(dice: &mut Dice, target: &TargetSetting, lun: u8) -> Extent {
     }
 }
 
+fn connection(dice: &mut Dice, initiator: u8) -> Fault {
+    match dice.below(5) {
+        0 | 1 => Fault::Cut { initiator },
+        2 => Fault::HalfClose { initiator },
+        _ => Fault::Stall {
+            initiator,
+            way: dice.one(&[Way::In, Way::Out]),
+            time: Duration::from_millis(dice.one(&[1, 50, 2_000, 20_000])),
+        },
+    }
+}
+
 /// What goes wrong, so that it is sometimes put right again.
 #[derive(Default)]
 struct Script {
+    /// What goes wrong next: two bricks lose power together.
+    next: Option<Fault>,
     /// Words that undo what was done.
     undo: Vec<String>,
 }
 
 impl Script {
     fn fault(&mut self, dice: &mut Dice, setting: &Setting, troubles: &Troubles) -> Fault {
+        if let Some(next) = self.next.take() {
+            return next;
+        }
         if !self.undo.is_empty() && dice.percent(45) {
             let place = dice.below(self.undo.len() as u64) as usize;
             return Fault::Cluster(self.undo.swap_remove(place));
@@ -331,32 +349,8 @@ impl Script {
         let target = dice.below(setting.targets.len() as u64) as u8;
         let brick = dice.below(u64::from(setting.volume.bricks));
         match dice.one(&troubles.kinds) {
-            Trouble::Connections => match dice.below(5) {
-                0 | 1 => Fault::Cut { initiator },
-                2 => Fault::HalfClose { initiator },
-                _ => Fault::Stall {
-                    initiator,
-                    way: dice.one(&[Way::In, Way::Out]),
-                    time: Duration::from_millis(dice.one(&[1, 50, 2_000, 20_000])),
-                },
-            },
-            Trouble::Bricks => match dice.below(4) {
-                0 => self.cluster(
-                    format!("brick error {brick} {}", dice.one(&["EIO", "EROFS"])),
-                    format!("brick error {brick} none"),
-                ),
-                1 => {
-                    let slow = dice.one(&["5ms", "700ms", "3s"]);
-                    self.cluster(
-                        format!("brick slow {brick} {slow}"),
-                        format!("brick slow {brick} 0ms"),
-                    )
-                }
-                _ => self.cluster(
-                    format!("brick kill {brick}"),
-                    format!("brick start {brick}"),
-                ),
-            },
+            Trouble::Connections => connection(dice, initiator),
+            Trouble::Bricks => self.brick(dice, brick),
             Trouble::Hangs => self.cluster(
                 format!("brick hang {brick}"),
                 format!("brick resume {brick}"),
@@ -381,10 +375,7 @@ impl Script {
                 time: Duration::from_secs(dice.one(&[1, 5])),
             },
             Trouble::Space => self.cluster(format!("fill {brick}"), format!("drain {brick}")),
-            Trouble::Power => self.cluster(
-                format!("power-cut brick {brick}"),
-                format!("brick start {brick}"),
-            ),
+            Trouble::Power => self.power(dice, brick, setting.volume.bricks),
             Trouble::Clients => match dice.below(3) {
                 0 => Fault::Cluster(format!("graph-switch {}", dice.one(&["0ms", "30ms", "4s"]))),
                 _ => self.cluster(
@@ -393,6 +384,38 @@ impl Script {
                 ),
             },
         }
+    }
+
+    fn brick(&mut self, dice: &mut Dice, brick: u64) -> Fault {
+        match dice.below(4) {
+            0 => self.cluster(
+                format!("brick error {brick} {}", dice.one(&["EIO", "EROFS"])),
+                format!("brick error {brick} none"),
+            ),
+            1 => {
+                let slow = dice.one(&["5ms", "700ms", "3s"]);
+                self.cluster(
+                    format!("brick slow {brick} {slow}"),
+                    format!("brick slow {brick} 0ms"),
+                )
+            }
+            _ => self.cluster(
+                format!("brick kill {brick}"),
+                format!("brick start {brick}"),
+            ),
+        }
+    }
+
+    fn power(&mut self, dice: &mut Dice, brick: u64, bricks: u8) -> Fault {
+        if dice.percent(50) {
+            let other = (brick + 1) % u64::from(bricks);
+            self.undo.push(format!("brick start {other}"));
+            self.next = Some(Fault::Cluster(format!("power-cut brick {other}")));
+        }
+        self.cluster(
+            format!("power-cut brick {brick}"),
+            format!("brick start {brick}"),
+        )
     }
 
     fn cluster(&mut self, word: String, undo: String) -> Fault {
