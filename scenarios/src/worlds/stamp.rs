@@ -6,14 +6,15 @@ use super::plan::SECTOR;
 
 const WORD: usize = 8;
 
-/// Sectors of a write, from that one on.
-pub(super) fn fill(bytes: &mut [u8], image: Image, at: u32, write: WriteId) {
-    for (sector, bytes) in (at..).zip(bytes.chunks_exact_mut(SECTOR)) {
+/// The data of a write: so many sectors, from that one on.
+pub(super) fn data(image: Image, at: u32, sectors: u32, write: WriteId) -> Vec<u8> {
+    let mut data = Vec::with_capacity(sectors as usize * SECTOR);
+    for sector in at..at + sectors {
         let word = word(image, sector, write).to_le_bytes();
-        for place in bytes.chunks_exact_mut(WORD) {
-            place.copy_from_slice(&word);
-        }
+        let whole: [[u8; WORD]; SECTOR / WORD] = [word; SECTOR / WORD];
+        data.extend_from_slice(whole.as_flattened());
     }
+    data
 }
 
 /// What sectors hold that were read from that one on.
@@ -66,13 +67,13 @@ mod tests {
     fn a_stamp_is_known_in_its_place_and_nowhere_else() {
         let mut bytes = vec![0; 3 * SECTOR];
         assert_eq!(read(&bytes, 1, 5), [Held::Nothing; 3]);
-        fill(&mut bytes[SECTOR..], 1, 6, 0);
+        bytes[SECTOR..].copy_from_slice(&data(1, 6, 2, 0));
         let all = [Held::Nothing, Held::Write(0), Held::Write(0)];
         assert_eq!(read(&bytes, 1, 5), all);
         assert_eq!(write_of(&bytes[SECTOR..]), Some(0));
         assert_eq!(read(&bytes[SECTOR..], 2, 6), [Held::Garbage; 2]);
         assert_eq!(read(&bytes[SECTOR..], 1, 5), [Held::Garbage; 2]);
-        fill(&mut bytes[SECTOR..2 * SECTOR], 1, 6, 7);
+        bytes[SECTOR..2 * SECTOR].copy_from_slice(&data(1, 6, 1, 7));
         bytes[SECTOR + 8] ^= 1;
         assert_eq!(read(&bytes, 1, 5)[1], Held::Garbage);
     }

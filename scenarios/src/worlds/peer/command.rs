@@ -105,8 +105,8 @@ impl Peer {
             }
             Step::Write { place, long, fua } => {
                 let write = self.begin_write(around, job.event, place, fua);
-                let mut data = vec![0; bytes(place)];
-                stamp::fill(&mut data, self.image(place.lun), place.at, write);
+                let image = self.image(place.lun);
+                let data = stamp::data(image, place.at, place.sectors.into(), write);
                 let cdb = match long {
                     true => cdb::write16(place.at.into(), place.sectors.into(), fua).to_vec(),
                     false => cdb::write10(place.at, place.sectors, fua).to_vec(),
