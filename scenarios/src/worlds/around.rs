@@ -42,6 +42,8 @@ pub(super) struct Around {
     pub(super) healed: bool,
     /// Bricks were silent or away: a change that failed may still be carried out somewhere.
     pub(super) shaky: bool,
+    /// A target stands still, or did.
+    pub(super) frozen: bool,
     /// Connections that were made and not accepted yet.
     pub(super) new_wires: Vec<usize>,
     pub(super) commands: u64,
@@ -83,6 +85,7 @@ impl Around {
             complaints: Vec::new(),
             healed: false,
             shaky: false,
+            frozen: false,
             new_wires: Vec::new(),
             commands: 0,
             transfers: 0,
@@ -258,6 +261,7 @@ impl Around {
                 image: None,
                 from: self.now,
                 until: self.now,
+                unnoticed: self.frozen,
             };
             self.history.losses.push(loss);
         }

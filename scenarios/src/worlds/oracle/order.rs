@@ -223,5 +223,6 @@ fn is_before(history: &History, sync: &Sync, loss: &Loss) -> bool {
     let anew = |at: Moment| loss.from <= at && at <= sync.ended;
     let reopened = &history.reopened;
     let mut reopened = reopened.iter().filter(|each| each.image == sync.image);
-    sync.ended < loss.from || (sync.sent < loss.until && !reopened.any(|each| anew(each.at)))
+    let asked = sync.sent < loss.until && !loss.unnoticed;
+    sync.ended < loss.from || (asked && !reopened.any(|each| anew(each.at)))
 }

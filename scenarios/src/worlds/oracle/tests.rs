@@ -106,6 +106,7 @@ impl Story {
             image: Some(0),
             from,
             until,
+            unnoticed: false,
         });
     }
 

@@ -285,7 +285,14 @@ impl Peer {
             .flying
             .iter()
             .filter(|(_, flying)| !flying.aborting && flying.sent.plus(COMMAND_WAIT) <= now);
-        let verifies = |flying: &&Flying| flying.verifies();
+        let target = self.setting.target;
+        // A function of somebody who is gone may still have been under way.
+        let taken = |flying: &Flying| {
+            around
+                .clears
+                .may_have_taken((target, flying.lun), flying.sent)
+        };
+        let verifies = |flying: &&Flying| flying.verifies() && !taken(flying);
         if let Some(flying) = late.clone().map(|(_, flying)| flying).find(verifies) {
             let seconds = COMMAND_WAIT.as_secs();
             let what = format!("{flying} is not answered within {seconds} s, and all is mended");
