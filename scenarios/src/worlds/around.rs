@@ -42,7 +42,7 @@ pub(super) struct Around {
     pub(super) healed: bool,
     /// Bricks were silent or away: a change that failed may still be carried out somewhere.
     pub(super) shaky: bool,
-    /// A target stands still, or did.
+    /// A target stands still, or waits for a new graph, or did.
     pub(super) frozen: bool,
     /// Connections that were made and not accepted yet.
     pub(super) new_wires: Vec<usize>,
@@ -218,7 +218,12 @@ impl Around {
         let sure = matches!(fate, Fate::Good | Fate::Refused) || !self.shaky;
         let now = self.now;
         let crashed = self.is_crashed(write);
+        // On a sharded volume a write is made durable by a sync that follows it, and a brick that lost
+        // power in between and is back answers that as if nothing had been.
+        let apart = self.volume.settings().shard > 0;
         let write = &mut self.history.writes[write as usize];
+        let mut losses = self.history.losses.iter();
+        write.durable &= !(apart && losses.any(|loss| loss.until >= write.sent));
         write.fate = fate;
         if !crashed {
             write.ended = now;
