@@ -1,5 +1,6 @@
 //! A plan from a seed: which of all that can go wrong this world has (swarm), how large and how fast
-//! everything is, and 50 commands.
+//! everything is, and what is asked: some 50 commands, those tried again and the reads at the end among
+//! them.
 
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use super::plan::{
     VolumeSetting, Way, What, WireSetting,
 };
 
-/// SCSI commands in a world; what else is asked comes on top.
-pub const COMMANDS: u32 = 50;
+/// SCSI commands of a plan. Another dozen comes of trying again and of reading everything at the end.
+pub const COMMANDS: u32 = 40;
 
 /// The smallest read or write, in sectors: 4 KiB.
 const SECTORS_MIN: u64 = 8;
