@@ -97,6 +97,8 @@ struct Running {
     stores: Vec<Store>,
     post: Post,
     actions: Actions,
+    /// Storage answered an operation at once.
+    refused: bool,
 }
 
 /// The units of one target. All of them are held by everybody.
@@ -313,6 +315,7 @@ impl Host {
                 last: BTreeMap::new(),
             },
             actions: Actions::new(),
+            refused: false,
         });
     }
 
@@ -528,7 +531,6 @@ impl Running {
                 around.agenda.enter(at, due);
             }
         }
-        around.note_losses();
     }
 }
 

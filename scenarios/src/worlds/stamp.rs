@@ -42,11 +42,11 @@ fn word(image: Image, sector: u32, write: WriteId) -> u64 {
 }
 
 fn held(bytes: &[u8], image: Image, sector: u32) -> Held {
-    let (words, _) = bytes.as_chunks::<WORD>();
-    let Some(first) = words.first() else {
+    let Some(first) = bytes.first_chunk::<WORD>() else {
         return Held::Garbage;
     };
-    if !words.iter().all(|word| word == first) {
+    // Every word is as the one before.
+    if bytes[WORD..] != bytes[..bytes.len() - WORD] {
         return Held::Garbage;
     }
     let value = u64::from_le_bytes(*first);

@@ -131,21 +131,23 @@ impl Store {
         self.crew.is_idle() && self.calling.is_empty() && self.returning.is_empty()
     }
 
-    /// As `Crew::submit`: the deadline counts from here.
+    /// As `Crew::submit`: the deadline counts from here. Whether it was answered at once.
     pub(super) fn submit(
         &mut self,
         around: &mut Around,
         (ticket, op): (Ticket, Op),
         reply: &Arc<Completions>,
-    ) {
+    ) -> bool {
         if self.crew.overdue() >= self.limits.overdue_max {
-            return reply.post(Completion::of(ticket, op, Err(Fault::Unreachable)));
+            reply.post(Completion::of(ticket, op, Err(Fault::Unreachable)));
+            return true;
         }
         let deadline = around.now.plus(self.limits.deadline);
         let promise = Promise::new(ticket, reply);
         self.crew.submit(Waiting::new(deadline, op, promise));
         self.call_hand(around);
         self.keep_ticking(around);
+        false
     }
 
     fn call_waiting(&mut self, around: &mut Around) {

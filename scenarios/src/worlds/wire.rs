@@ -12,6 +12,9 @@ use super::plan::{Moment, Way, WireSetting};
 /// Copied bytes that were read are kept until they are worth moving the rest for.
 const COMPACT_MIN: usize = 64 << 10;
 
+/// Room for the bytes of one direction to begin with.
+const ROOM: usize = 16 << 10;
+
 /// Who is at the initiator's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Caller {
@@ -57,8 +60,8 @@ impl Wire {
             host,
             life,
             chance,
-            to_target: Pipe::default(),
-            to_initiator: Pipe::default(),
+            to_target: Pipe::new(),
+            to_initiator: Pipe::new(),
         }
     }
 
@@ -136,6 +139,13 @@ impl Wire {
 }
 
 impl Pipe {
+    fn new() -> Self {
+        Self {
+            bytes: Vec::with_capacity(ROOM),
+            ..Self::default()
+        }
+    }
+
     /// Bytes the sender may still put in.
     pub(super) fn room(&mut self, buffer: usize) -> usize {
         let room = match self.dead || self.end.is_some() {

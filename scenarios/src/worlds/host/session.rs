@@ -189,7 +189,9 @@ impl Running {
                 break;
             }
         }
-        self.collect(around);
+        if std::mem::take(&mut self.refused) {
+            self.collect(around);
+        }
         let host = self.sessions.get(&id);
         if host.is_some_and(|host| host.ended && host.sockets.is_empty())
             && let Some(host) = self.sessions.remove(&id)
@@ -265,7 +267,7 @@ impl Running {
                         around.complain(Oracle::Aborted, what);
                     }
                     let store = &mut self.stores[unit.0 as usize];
-                    store.submit(around, (ticket, op), &host.completions);
+                    self.refused |= store.submit(around, (ticket, op), &host.completions);
                 }
                 Action::Close { conn } => {
                     if let Some(socket) = host.socket(conn) {
