@@ -23,8 +23,8 @@ struct Clear {
 pub(super) type Unit = (u8, u8);
 
 impl Clears {
-    /// One is sent.
-    pub(super) fn sent(&mut self, unit: Unit, by: u8, tells: bool, sent: Moment) {
+    /// One is sent; its number.
+    pub(super) fn sent(&mut self, unit: Unit, by: u8, tells: bool, sent: Moment) -> usize {
         self.0.push(Clear {
             unit,
             by,
@@ -33,15 +33,13 @@ impl Clears {
             ended: None,
             complete: false,
         });
+        self.0.len() - 1
     }
 
-    /// The one that was sent then is answered.
-    pub(super) fn ended(&mut self, unit: Unit, by: u8, sent: Moment, now: Moment, complete: bool) {
-        let mut all = self.0.iter_mut().rev();
-        let one = all.find(|each| (each.unit, each.by, each.sent) == (unit, by, sent));
-        if let Some(one) = one {
-            (one.ended, one.complete) = (Some(now), complete);
-        }
+    /// The one of that number is answered.
+    pub(super) fn ended(&mut self, number: usize, now: Moment, complete: bool) {
+        let one = &mut self.0[number];
+        (one.ended, one.complete) = (Some(now), complete);
     }
 
     /// Whether a command that was sent then may have been taken by one.
@@ -76,8 +74,8 @@ mod tests {
 
     fn one() -> Clears {
         let mut clears = Clears::default();
-        clears.sent(UNIT, 0, true, Moment(10));
-        clears.ended(UNIT, 0, Moment(10), Moment(20), true);
+        let number = clears.sent(UNIT, 0, true, Moment(10));
+        clears.ended(number, Moment(20), true);
         clears
     }
 

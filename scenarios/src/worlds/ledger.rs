@@ -32,10 +32,25 @@ struct Flight {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     in_flight: BTreeMap<Key, Flight>,
+    /// Calls to the volume for a write, by target, unit and number. A target that says that a ticket
+    /// has ended may be wrong about that.
+    calls: BTreeMap<(u8, usize, u64), WriteId>,
     over: BTreeSet<WriteId>,
 }
 
 impl Ledger {
+    /// A target calls the volume for an operation.
+    pub(super) fn called(&mut self, call: (u8, usize, u64), op: &Op) {
+        if let Some(write) = write_of(op) {
+            self.calls.insert(call, write);
+        }
+    }
+
+    /// The call is over.
+    pub(super) fn returned(&mut self, call: (u8, usize, u64)) {
+        self.calls.remove(&call);
+    }
+
     /// A session gives an operation to storage. The write, where it must not.
     pub(super) fn submitted(
         &mut self,
@@ -44,10 +59,7 @@ impl Ledger {
         (session, ticket): (SessionId, Ticket),
         op: &Op,
     ) -> Option<WriteId> {
-        let write = match op {
-            Op::Write { buffer, .. } => stamp::write_of(buffer.bytes()),
-            _ => None,
-        };
+        let write = write_of(op);
         let key = Key {
             host,
             session,
@@ -82,8 +94,10 @@ impl Ledger {
         let mut alive = Vec::new();
         for write in writes {
             self.over.insert(write);
-            let mut all = self.in_flight.values();
-            if all.any(|flight| flight.write == Some(write)) {
+            let mut tickets = self.in_flight.values();
+            let mut calls = self.calls.values();
+            if tickets.any(|flight| flight.write == Some(write)) || calls.any(|call| *call == write)
+            {
                 alive.push(write);
             }
         }
@@ -101,6 +115,7 @@ impl Ledger {
 
     /// A target is gone; the writes it had under way.
     pub(super) fn crashed(&mut self, host: u8) -> Vec<WriteId> {
+        self.calls.retain(|(other, ..), _| *other != host);
         let gone: Vec<Key> = self
             .in_flight
             .keys()
@@ -115,5 +130,12 @@ impl Ledger {
     /// Tickets in flight.
     pub(super) fn len(&self) -> usize {
         self.in_flight.len()
+    }
+}
+
+fn write_of(op: &Op) -> Option<WriteId> {
+    match op {
+        Op::Write { buffer, .. } => stamp::write_of(buffer.bytes()),
+        _ => None,
     }
 }

@@ -185,6 +185,7 @@ impl Store {
                 Op::Flush => Step::Line(self.flushes.ask()),
                 _ => Step::Do,
             };
+            around.ledger.called((self.host, self.unit, number), &op);
             let handle = self.handle;
             let hand = Hand {
                 number,
@@ -214,6 +215,7 @@ impl Store {
     /// A thread comes back.
     pub(super) fn come_back(&mut self, around: &mut Around, number: u64) {
         if let Some((op, outcome)) = self.returning.remove(&number) {
+            around.ledger.returned((self.host, self.unit, number));
             let overdue = self.crew.overdue();
             self.crew.returned(number, op, outcome);
             if self.crew.overdue() < overdue {

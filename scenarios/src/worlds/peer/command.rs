@@ -27,11 +27,18 @@ pub(super) struct Flying {
     pub(super) aborting: bool,
     /// A function that was to take it away was refused.
     pub(super) refused: bool,
+    /// Another cleared the unit after it had come, and that was told.
+    cleared: bool,
 }
 
 impl Flying {
     pub(super) fn write(&self) -> Option<WriteId> {
         self.write
+    }
+
+    /// Its initiator is told that another took it away.
+    pub(super) fn clear(&mut self) {
+        self.cleared = true;
     }
 
     /// Whether it is one of the last ones, when everything is in order again.
@@ -82,6 +89,7 @@ impl Peer {
             sent: around.now,
             aborting: false,
             refused: false,
+            cleared: false,
         };
         link.flying.insert(itt, flying);
         if !link.flush(around)
@@ -193,6 +201,10 @@ impl Peer {
         if outcome.is_unit_attention() {
             self.told.insert(flying.lun, around.now);
         } else if outcome.status == Outcome::GOOD {
+            if flying.cleared {
+                let what = format!("{flying} is GOOD, and was cleared by another before");
+                around.complain(Oracle::Protocol, what);
+            }
             let known = (self.since, self.told.get(&flying.lun).copied());
             let (clears, by) = (&around.clears, self.number);
             if clears.is_untold(unit, by, known, flying.sent) {

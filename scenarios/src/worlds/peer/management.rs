@@ -1,7 +1,7 @@
 //! Task management, pings and texts, and what a careful initiator does when time is over.
 
 use bytes::Bytes;
-use initiator_sim::machine::Event;
+use initiator_sim::machine::{Event, Outcome};
 use iscsi::{Itt, LogoutReason, LogoutResult, Lun, TmfFunction, TmfResponse};
 
 use super::super::Oracle;
@@ -17,6 +17,8 @@ use super::{COMMAND_WAIT, LOGIN_WAIT, MANAGE_WAIT, Peer};
 #[derive(Debug)]
 pub(super) struct Managed {
     function: TmfFunction,
+    /// Its number among those that are about a set of tasks.
+    clear: Option<usize>,
     lun: u8,
     pub(super) sent: Moment,
     /// The command that ABORT TASK is about.
@@ -109,8 +111,13 @@ impl Peer {
         }
         let lun_field = Lun::from_number(u16::from(lun));
         let itt = client.task_management(function, lun_field, task, &mut sink);
+        let unit = (self.setting.target, lun);
+        let tells = Self::clears_unit(function);
+        let set = task.is_none();
+        let clear = set.then(|| around.clears.sent(unit, self.number, tells, now));
         let managed = Managed {
             function,
+            clear,
             lun,
             sent: now,
             task,
@@ -135,6 +142,12 @@ impl Peer {
         match event {
             Event::Command(itt, outcome) => {
                 if let Some(flying) = link.flying.remove(&itt) {
+                    if is_cleared(&outcome) {
+                        // Whatever came before the command that is told of it is gone.
+                        let older = link.flying.range_mut(..itt).map(|(_, older)| older);
+                        let older = older.filter(|older| older.lun == flying.lun);
+                        older.for_each(Flying::clear);
+                    }
                     self.concluded(around, flying, &outcome);
                 }
             }
@@ -193,8 +206,9 @@ impl Peer {
         around.marks.function(managed.function, response);
         let complete = response == TmfResponse::COMPLETE;
         let unit = (self.setting.target, managed.lun);
-        let (sent, now) = (managed.sent, around.now);
-        around.clears.ended(unit, self.number, sent, now, complete);
+        if let Some(number) = managed.clear {
+            around.clears.ended(number, around.now, complete);
+        }
         if complete && Self::clears_unit(managed.function) {
             let host = self.setting.target;
             let older = around
@@ -285,15 +299,11 @@ impl Peer {
             .flying
             .iter()
             .filter(|(_, flying)| !flying.aborting && flying.sent.plus(COMMAND_WAIT) <= now);
-        let target = self.setting.target;
-        // A function of somebody who is gone may still have been under way.
-        let taken = |flying: &Flying| {
-            around
-                .clears
-                .may_have_taken((target, flying.lun), flying.sent)
+        let in_vain = |flying: &&Flying| {
+            let unit = (self.setting.target, flying.lun);
+            flying.verifies() && !around.clears.may_have_taken(unit, flying.sent)
         };
-        let verifies = |flying: &&Flying| flying.verifies() && !taken(flying);
-        if let Some(flying) = late.clone().map(|(_, flying)| flying).find(verifies) {
+        if let Some(flying) = late.clone().map(|(_, flying)| flying).find(in_vain) {
             let seconds = COMMAND_WAIT.as_secs();
             let what = format!("{flying} is not answered within {seconds} s, and all is mended");
             around.complain(Oracle::Live, what);
@@ -304,4 +314,12 @@ impl Peer {
             self.ask(around, TmfFunction::ABORT_TASK, lun, Some(itt), true);
         }
     }
+}
+
+/// Whether an answer tells that another cleared the unit, or reset it.
+fn is_cleared(outcome: &Outcome) -> bool {
+    let sense = outcome
+        .sense
+        .map(|sense| (sense.key, sense.asc, sense.ascq));
+    matches!(sense, Some((6, 0x2f, 0) | (6, 0x29, 3)))
 }
