@@ -53,7 +53,7 @@ impl Command {
             Self::Model => vec![suite::MODEL],
             Self::Scenarios => vec![suite::SCENARIOS],
             Self::Prove => vec![suite::PROOFS],
-            Self::Worlds => vec![suite::WORLDS, suite::WORLDS_TWICE],
+            Self::Worlds => vec![suite::WORLDS, suite::WORLDS_TWICE, suite::GATE],
             Self::Witness => vec![suite::WITNESSES],
             Self::Cluster => vec![suite::CLUSTER, suite::CLUSTER_STORE],
             Self::Contract => vec![suite::CONTRACT],

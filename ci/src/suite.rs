@@ -46,6 +46,24 @@ pub const WORLDS_TWICE: Step = Step {
     run: || simulate("--twice --seeds 1000"),
 };
 
+/// That worlds see bugs: those that a few thousand of them show.
+pub const GATE: Step = Step {
+    name: "worlds-gate",
+    run: || {
+        count(&mut cargo(&[
+            "run",
+            "--quiet",
+            "-p",
+            "scenarios",
+            "--",
+            "prove",
+            "--simulate",
+            "--seeds",
+            "5000",
+        ]))
+    },
+};
+
 /// The foreign judges alone.
 pub const WITNESSES: Step = Step {
     name: "witness",

@@ -53,13 +53,23 @@ enum Found {
 }
 
 pub(super) fn gate(arguments: &GateArguments) -> u8 {
-    let wanted = |bug: &Bug| arguments.bug.is_none_or(|only| only == *bug);
-    let bugs: Vec<Bug> = gate::bugs().filter(wanted).collect();
+    let bugs: Vec<Bug> = match arguments.bug {
+        Some(only) => vec![only],
+        None => gate::bugs(arguments.seeds).collect(),
+    };
     let began = Instant::now();
     let save = Folder::here().worlds();
     let found = search(&bugs, arguments, &save);
     let seconds = began.elapsed().as_secs_f64();
-    say(&summary(&found, seconds));
+    let mut text = summary(&found, seconds);
+    let left_out = gate::left_out(arguments.seeds);
+    if arguments.bug.is_none() && !left_out.is_empty() {
+        let names: Vec<&str> = left_out.iter().map(|bug| bug.name()).collect();
+        let worlds = arguments.seeds;
+        let list = names.join(", ");
+        let _ = writeln!(text, "not looked for in {worlds} worlds: {list}");
+    }
+    say(&text);
     match found.iter().all(Found::is_well) {
         true => CONFORMS,
         false => FAILURES,
