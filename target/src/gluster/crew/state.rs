@@ -237,7 +237,8 @@ impl State {
     /// Whether a read overlaps a change under way, or anything what waits for that.
     fn is_behind(&self, span: Span, changes: bool) -> bool {
         let under_way = |call: &Call| {
-            let skipped = call.overdue && has(Bug::LimboRead);
+            let reused = has(Bug::LimboRead) || has(Bug::LimboReused);
+            let skipped = call.overdue && reused;
             !skipped && call.writes.is_some_and(|writes| writes.overlaps(span))
         };
         let waits = |other: &Waiting| {
