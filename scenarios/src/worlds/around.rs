@@ -42,8 +42,6 @@ pub(super) struct Around {
     pub(super) healed: bool,
     /// Bricks were silent or away: a change that failed may still be carried out somewhere.
     pub(super) shaky: bool,
-    /// A target stands still, or waits for a new graph, or did.
-    pub(super) frozen: bool,
     /// Connections that were made and not accepted yet.
     pub(super) new_wires: Vec<usize>,
     pub(super) commands: u64,
@@ -85,7 +83,6 @@ impl Around {
             complaints: Vec::new(),
             healed: false,
             shaky: false,
-            frozen: false,
             new_wires: Vec::new(),
             commands: 0,
             transfers: 0,
@@ -266,7 +263,9 @@ impl Around {
                 image: None,
                 from: self.now,
                 until: self.now,
-                unnoticed: self.frozen,
+                // A flush that was sent may still wait: on the wire, behind slow calls, for a
+                // new graph. The bricks it then meets say nothing of what they were before.
+                unnoticed: true,
             };
             self.history.losses.push(loss);
         }

@@ -120,8 +120,8 @@ pub struct Loss {
     /// Until when on what was there before can be lost: the power cut, or the moment the flush was
     /// answered.
     pub until: Moment,
-    /// A target stood still meanwhile, or held its calls for a new graph: bricks went and came back without its noticing, and a flush it
-    /// sent afterwards says nothing about what was there before.
+    /// A flush that was sent before and answered after it says nothing about it: it may have reached
+    /// bricks that were back by then.
     pub unnoticed: bool,
 }
 

@@ -355,7 +355,6 @@ impl<'a> World<'a> {
         let Ok(command) = Command::parse(&text) else {
             return;
         };
-        self.around.frozen |= matches!(command, Command::Still(..) | Command::GraphSwitch(_));
         let slow = matches!(command, Command::BrickSlow(..) | Command::GraphSwitch(_));
         let now = gluster_mock::Moment(self.around.now.0);
         if self.around.volume.command(now, &command).is_ok() {
