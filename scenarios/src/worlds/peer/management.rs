@@ -124,11 +124,6 @@ impl Peer {
             for_time,
         };
         link.managing.insert(itt, managed);
-        if function != TmfFunction::ABORT_TASK {
-            let unit = (self.setting.target, lun);
-            let tells = Self::clears_unit(function);
-            around.clears.sent(unit, self.number, tells, now);
-        }
         if let Some(task) = task
             && let Some(flying) = link.flying.get_mut(&task)
         {
