@@ -20,33 +20,8 @@ pub(super) enum Due {
     Arrive(usize, Way),
     /// Its writer may have room, or learns that nobody reads any more.
     Room(usize, Way),
-    /// A message of one entity of a target reaches another.
-    Mail(Box<Mail>),
-    /// A login asked to be woken, or its connection is to be given up.
-    LoginClock { host: u8, life: u32, conn: ConnId },
-    /// A session asked to be woken, or a connection of it is to be given up.
-    SessionClock {
-        host: u8,
-        life: u32,
-        session: SessionId,
-    },
-    /// Answers of storage reach a session.
-    Completions {
-        host: u8,
-        life: u32,
-        session: SessionId,
-    },
-    /// A thread of an image's crew looks for work.
-    Hand { host: u8, life: u32, unit: usize },
-    /// A thread comes back from its call.
-    Return {
-        host: u8,
-        life: u32,
-        unit: usize,
-        number: u64,
-    },
-    /// A crew looks at its deadlines.
-    Tick { host: u8, life: u32, unit: usize },
+    /// Something within a target, in one of its lives.
+    Errand(Life, Errand),
     /// A target starts, or goes on starting.
     Start(u8),
     /// An initiator looks at what it has to do.
@@ -57,6 +32,33 @@ pub(super) enum Due {
     Heal,
     /// It has to be over by now.
     End,
+}
+
+/// A target process, from its start until it is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Life {
+    pub(super) host: u8,
+    /// How often it was killed before.
+    pub(super) number: u32,
+}
+
+/// Something to happen within a target.
+#[derive(Debug)]
+pub(super) enum Errand {
+    /// A message of one entity reaches another.
+    Mail(Box<Mail>),
+    /// A login asked to be woken, or its connection is to be given up.
+    LoginClock(ConnId),
+    /// A session asked to be woken, or a connection of it is to be given up.
+    SessionClock(SessionId),
+    /// Answers of storage reach a session.
+    Completions(SessionId),
+    /// A thread of an image's crew looks for work.
+    Hand(usize),
+    /// A thread comes back from the call of that number.
+    Return(usize, u64),
+    /// A crew looks at its deadlines.
+    Tick(usize),
 }
 
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use gluster_mock::Volume;
 use gluster_mock::chance::Chance;
 use gluster_mock::marks::Mark as VolumeMark;
 
-use super::agenda::{Agenda, Due};
+use super::agenda::{Agenda, Due, Life};
 use super::clears::Clears;
 use super::history::{Fate, History, Loss, NEVER, WriteId};
 use super::journal::Journal;
@@ -27,8 +27,6 @@ pub(super) struct Around {
     pub(super) agenda: Agenda,
     pub(super) wires: Vec<Wire>,
     pub(super) wire: WireSetting,
-    /// The longest a message is on its way within a target.
-    pub(super) mail: Duration,
     pub(super) volume: Volume,
     /// Somebody asked something of the volume: it may have answered others.
     pub(super) volume_moved: bool,
@@ -61,8 +59,8 @@ pub(super) struct Around {
 pub(super) enum Stream {
     Wire(u32),
     Peer(u8),
-    Host(u8, u32),
-    Store(u8, u32, usize),
+    Host(Life),
+    Store(Life, usize),
 }
 
 impl Around {
@@ -71,7 +69,6 @@ impl Around {
             now: Moment::default(),
             agenda: Agenda::default(),
             wires: Vec::new(),
-            mail: wire.mail,
             wire,
             volume,
             volume_moved: false,
@@ -99,11 +96,11 @@ impl Around {
         let (kind, number) = match stream {
             Stream::Wire(number) => (1, u64::from(number)),
             Stream::Peer(number) => (2, u64::from(number)),
-            Stream::Host(host, life) => (3, u64::from(host) << 32 | u64::from(life)),
-            Stream::Store(host, life, unit) => (
-                4,
-                u64::from(host) << 48 | u64::from(life) << 16 | unit as u64,
-            ),
+            Stream::Host(Life { host, number }) => (3, u64::from(host) << 32 | u64::from(number)),
+            Stream::Store(Life { host, number }, unit) => {
+                let life = u64::from(host) << 48 | u64::from(number) << 16;
+                (4, life | unit as u64)
+            }
         };
         let salt = (number << 8 | kind).wrapping_mul(0xd6e8_feb8_6659_fd93);
         Chance::new(self.seed ^ salt.rotate_left(23))

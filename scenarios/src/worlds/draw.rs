@@ -142,7 +142,7 @@ fn setting(dice: &mut Dice, troubles: &Troubles) -> Setting {
         }],
         false => Vec::new(),
     };
-    let memory = dice.one(&[0, 20, 200]);
+    let mail = dice.one(&[0, 20, 200]);
     Setting {
         targets,
         initiators,
@@ -152,7 +152,7 @@ fn setting(dice: &mut Dice, troubles: &Troubles) -> Setting {
             latency: Duration::from_micros(dice.one(&[0, 50, 500])),
             chops: dice.percent(50),
             buffer: dice.one(&[4 << 10, 64 << 10, 1 << 20]),
-            mail: Duration::from_micros(memory),
+            mail: Duration::from_micros(mail),
         },
         calm: Duration::from_millis(dice.one(&[1, 100, 3_000, 25_000])),
     }

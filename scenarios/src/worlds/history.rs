@@ -137,8 +137,6 @@ pub struct Reopened {
 /// All of it. Lists are in the order in which things were sent; losses by moment.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// Sectors of each image.
-    pub images: Vec<u32>,
     /// Writes that were sent, retries included.
     pub writes: Vec<Write>,
     /// Reads that were answered GOOD.

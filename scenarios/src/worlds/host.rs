@@ -24,11 +24,11 @@ use gluster_mock::{Answer, Call, Reply, Submitted};
 use iscsi::{IscsiName, Tpgt};
 use scsi::{Identity, Unit};
 
-use super::agenda::Due;
+use super::agenda::{Due, Errand, Life};
 use super::around::{Around, Stream};
 use super::history::{Image, Reopened};
 use super::plan::{Moment, SECTOR, TargetSetting};
-use super::store::{self, Place, Store};
+use super::store::{self, Store};
 use super::wire::up_to;
 
 use login::LoginHost;
@@ -41,8 +41,6 @@ const BOOT_PAUSE: Duration = Duration::from_millis(500);
 /// A message within a target.
 #[derive(Debug)]
 pub(super) struct Mail {
-    pub(super) host: u8,
-    life: u32,
     to: Entity,
     letter: Letter,
 }
@@ -86,8 +84,7 @@ struct Boot {
 
 /// A target that is up.
 struct Running {
-    number: u8,
-    life: u32,
+    life: Life,
     client: ClientId,
     config: Arc<NodeConfig>,
     node: Node,
@@ -116,26 +113,20 @@ impl Units for UnitTable {
 
 /// What carries letters: late, in any order, but in order between two.
 struct Post {
-    host: u8,
-    life: u32,
+    life: Life,
     chance: Chance,
     last: BTreeMap<(Entity, Entity), Moment>,
 }
 
 impl Post {
     fn send(&mut self, around: &mut Around, (from, to): (Entity, Entity), letter: Letter) {
-        let delay = up_to(&mut self.chance, around.mail);
+        let delay = up_to(&mut self.chance, around.wire.mail);
         let last = self.last.entry((from, to)).or_default();
         let at = around.now.plus(delay).max(*last);
         *last = at;
-        let (host, life) = (self.host, self.life);
-        let mail = Mail {
-            host,
-            life,
-            to,
-            letter,
-        };
-        around.agenda.enter(at, Due::Mail(Box::new(mail)));
+        let mail = Box::new(Mail { to, letter });
+        let due = Due::Errand(self.life, Errand::Mail(mail));
+        around.agenda.enter(at, due);
     }
 
     /// Carries out an action that is the same whoever wants it, or gives it back.
@@ -218,11 +209,12 @@ impl Host {
         if boot.waits_for.is_some() {
             return;
         }
+        let units = self.units();
         loop {
             let Some(boot) = &mut self.boot else { return };
             let call = match boot.client {
                 None => init(),
-                Some(_) if boot.handles.len() == usize::from(self.setting.luns) + 1 => {
+                Some(_) if boot.handles.len() == units => {
                     return self.run(around);
                 }
                 Some(_) => {
@@ -267,25 +259,15 @@ impl Host {
     fn run(&mut self, around: &mut Around) {
         let Some(boot) = self.boot.take() else { return };
         let Some(client) = boot.client else { return };
-        let (number, life) = (self.number, self.life);
+        let number = self.number;
+        let life = Life {
+            host: number,
+            number: self.life,
+        };
         let mut units = Vec::new();
         let mut stores = Vec::new();
         for (unit, handle) in boot.handles.into_iter().enumerate() {
-            let place = Place {
-                host: number,
-                life,
-                unit,
-            };
-            let chance = around.chance(Stream::Store(number, life, unit));
-            let path = image_path(number, unit);
-            stores.push(Store::new(
-                place,
-                path,
-                handle,
-                &self.setting,
-                around,
-                chance,
-            ));
+            stores.push(Store::new((life, unit), handle, &self.setting, around));
             units.push(Unit::new(identity(number, unit), caps(&self.setting)));
             if unit < usize::from(self.setting.luns) {
                 let reopened = Reopened {
@@ -299,7 +281,6 @@ impl Host {
             .journal
             .note(around.now, || format!("target {number} is up"));
         self.running = Some(Running {
-            number,
             life,
             client,
             config: Arc::clone(&self.config),
@@ -309,9 +290,8 @@ impl Host {
             units: UnitTable(units),
             stores,
             post: Post {
-                host: number,
                 life,
-                chance: around.chance(Stream::Host(number, life)),
+                chance: around.chance(Stream::Host(life)),
                 last: BTreeMap::new(),
             },
             actions: Actions::new(),
@@ -367,43 +347,35 @@ impl Host {
         known
     }
 
-    /// Something that was entered for this target is due.
-    pub(super) fn due(&mut self, around: &mut Around, due: Due) {
+    /// Something that was entered for this target is due; nothing of an earlier life is.
+    pub(super) fn run_errand(&mut self, around: &mut Around, life: Life, errand: Errand) {
         let Some(running) = &mut self.running else {
             return;
         };
-        let life = self.life;
-        match due {
-            Due::Mail(mail) if mail.life == life => running.hear(around, *mail),
-            Due::LoginClock { life: l, conn, .. } if l == life => running.login_clock(around, conn),
-            Due::SessionClock {
-                life: l, session, ..
-            } if l == life => running.session_clock(around, session),
-            Due::Completions {
-                life: l, session, ..
-            } if l == life => running.completions(around, session),
-            Due::Hand { life: l, unit, .. } if l == life => {
+        if life.number != self.life {
+            return;
+        }
+        match errand {
+            Errand::Mail(mail) => running.hear(around, *mail),
+            Errand::LoginClock(conn) => running.login_clock(around, conn),
+            Errand::SessionClock(session) => running.session_clock(around, session),
+            Errand::Completions(session) => running.completions(around, session),
+            Errand::Hand(unit) => {
                 running.stores[unit].hand(around);
                 running.collect(around);
             }
-            Due::Return {
-                life: l,
-                unit,
-                number,
-                ..
-            } if l == life => {
+            Errand::Return(unit, number) => {
                 running.stores[unit].come_back(around, number);
                 running.collect(around);
             }
-            Due::Tick { life: l, unit, .. } if l == life => {
+            Errand::Tick(unit) => {
                 running.stores[unit].tick(around);
                 running.collect(around);
             }
-            _ => {}
         }
     }
 
-    /// A connection is there; `None` while nobody listens.
+    /// A connection is there; while nobody listens it is not heard.
     pub(super) fn accept(&mut self, around: &mut Around, wire: usize) {
         if let Some(running) = &mut self.running {
             running.accept(around, wire);
@@ -413,7 +385,7 @@ impl Host {
     /// Bytes, an end, or room at this end of a connection.
     pub(super) fn arrive(&mut self, around: &mut Around, wire: usize) {
         if let Some(running) = &mut self.running
-            && around.wires[wire].life == running.life
+            && around.wires[wire].life == running.life.number
         {
             running.arrive(around, ConnId(wire as u64));
         }
@@ -522,13 +494,9 @@ impl Running {
     fn collect(&mut self, around: &mut Around) {
         for (id, session) in &mut self.sessions {
             if session.take_answers() {
-                let at = around.now.plus(up_to(&mut self.post.chance, around.mail));
-                let due = Due::Completions {
-                    host: self.number,
-                    life: self.life,
-                    session: *id,
-                };
-                around.agenda.enter(at, due);
+                let delay = up_to(&mut self.post.chance, around.wire.mail);
+                let due = Due::Errand(self.life, Errand::Completions(*id));
+                around.agenda.enter(around.now.plus(delay), due);
             }
         }
     }

@@ -19,8 +19,9 @@ use target::gluster::{
 };
 use target::inbox::Completions;
 
-use super::agenda::Due;
-use super::around::Around;
+use super::agenda::{Due, Errand, Life};
+use super::around::{Around, Stream};
+use super::host::image_path;
 use super::marks::Mark;
 use super::plan::TargetSetting;
 use super::wire::up_to;
@@ -29,10 +30,8 @@ const O_RDWR: i32 = 0o2;
 
 /// An open image.
 pub(super) struct Store {
-    host: u8,
-    life: u32,
+    life: Life,
     unit: usize,
-    path: String,
     client: ClientId,
     handle: Handle,
     write_back: bool,
@@ -75,14 +74,6 @@ enum Step {
     Reopen,
 }
 
-/// Where a store is.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub(super) host: u8,
-    pub(super) life: u32,
-    pub(super) unit: usize,
-}
-
 /// How an image is opened.
 pub(super) fn open(path: &str, write_back: bool) -> Call {
     Call::Open {
@@ -93,12 +84,10 @@ pub(super) fn open(path: &str, write_back: bool) -> Call {
 
 impl Store {
     pub(super) fn new(
-        place: Place,
-        path: String,
+        (life, unit): (Life, usize),
         handle: Handle,
         setting: &TargetSetting,
         around: &Around,
-        chance: Chance,
     ) -> Self {
         let limits = Limits {
             share: usize::from(setting.share.max(1)),
@@ -106,10 +95,8 @@ impl Store {
             ..Limits::default()
         };
         Self {
-            host: place.host,
-            life: place.life,
-            unit: place.unit,
-            path,
+            life,
+            unit,
             client: handle.client,
             handle,
             write_back: setting.write_back,
@@ -122,7 +109,7 @@ impl Store {
             calling: BTreeMap::new(),
             returning: BTreeMap::new(),
             ticking: false,
-            chance,
+            chance: around.chance(Stream::Store(life, unit)),
         }
     }
 
@@ -157,21 +144,15 @@ impl Store {
     }
 
     fn call_hand(&mut self, around: &mut Around) {
-        let at = around.now.plus(up_to(&mut self.chance, around.mail));
-        let Self {
-            host, life, unit, ..
-        } = *self;
-        around.agenda.enter(at, Due::Hand { host, life, unit });
+        self.send(around, Errand::Hand(self.unit));
     }
 
     fn keep_ticking(&mut self, around: &mut Around) {
         if !self.ticking {
             self.ticking = true;
-            let Self {
-                host, life, unit, ..
-            } = *self;
             let at = around.now.plus(self.limits.tick);
-            around.agenda.enter(at, Due::Tick { host, life, unit });
+            let due = Due::Errand(self.life, Errand::Tick(self.unit));
+            around.agenda.enter(at, due);
         }
     }
 
@@ -185,7 +166,9 @@ impl Store {
                 Op::Flush => Step::Line(self.flushes.ask()),
                 _ => Step::Do,
             };
-            around.ledger.called((self.host, self.unit, number), &op);
+            around
+                .ledger
+                .called((self.life.host, self.unit, number), &op);
             let handle = self.handle;
             let hand = Hand {
                 number,
@@ -215,7 +198,7 @@ impl Store {
     /// A thread comes back.
     pub(super) fn come_back(&mut self, around: &mut Around, number: u64) {
         if let Some((op, outcome)) = self.returning.remove(&number) {
-            around.ledger.returned((self.host, self.unit, number));
+            around.ledger.returned((self.life.host, self.unit, number));
             let overdue = self.crew.overdue();
             self.crew.returned(number, op, outcome);
             if self.crew.overdue() < overdue {
@@ -280,7 +263,7 @@ impl Store {
     fn call(&self, hand: &Hand) -> Call {
         let handle = self.handle;
         match (&hand.step, &hand.op) {
-            (Step::Reopen, _) => open(&self.path, self.write_back),
+            (Step::Reopen, _) => open(&image_path(self.life.host, self.unit), self.write_back),
             (Step::Flush(_) | Step::Line(_), _) | (_, Op::Flush) => Call::Sync {
                 handle,
                 kind: SyncKind::Data,
@@ -480,19 +463,14 @@ impl Store {
         let op = std::mem::replace(&mut hand.op, Op::Flush);
         let number = hand.number;
         self.returning.insert(number, (op, outcome));
-        let at = around.now.plus(up_to(&mut self.chance, around.mail));
-        let Self {
-            host, life, unit, ..
-        } = *self;
-        around.agenda.enter(
-            at,
-            Due::Return {
-                host,
-                life,
-                unit,
-                number,
-            },
-        );
+        self.send(around, Errand::Return(self.unit, number));
+    }
+
+    /// A thread is on its way.
+    fn send(&mut self, around: &mut Around, errand: Errand) {
+        let delay = up_to(&mut self.chance, around.wire.mail);
+        let due = Due::Errand(self.life, errand);
+        around.agenda.enter(around.now.plus(delay), due);
     }
 }
 

@@ -18,7 +18,7 @@ use super::journal::Journal;
 use super::marks::Mark;
 use super::oracle;
 use super::peer::Peer;
-use super::plan::{Fault, Moment, Plan, SECTOR, Way, What};
+use super::plan::{Fault, Moment, Plan, SECTOR, VolumeSetting, Way, What};
 use super::wire::Caller;
 use super::{Complaint, Oracle, Played, campaign};
 
@@ -35,8 +35,6 @@ struct World<'a> {
     hosts: Vec<Host>,
     peers: Vec<Peer>,
     deviants: Vec<Deviant>,
-    /// Events of the plan that did not happen yet.
-    to_come: usize,
     troubled: bool,
     verifying: bool,
 }
@@ -66,7 +64,7 @@ impl<'a> World<'a> {
     fn new(plan: &'a Plan, record: bool) -> Self {
         let setting = &plan.setting;
         let volume = volume(plan);
-        let mut around = Around::new(plan.chance, setting.wire, volume, Journal::new(record));
+        let around = Around::new(plan.chance, setting.wire, volume, Journal::new(record));
         let mut hosts = Vec::new();
         let mut first_image: Image = 0;
         for (number, target) in (0..).zip(&setting.targets) {
@@ -76,9 +74,6 @@ impl<'a> World<'a> {
             names.dedup();
             hosts.push(Host::new(number, *target, first_image, names));
             first_image += target.luns;
-            for _ in 0..target.luns {
-                around.history.images.push(target.sectors);
-            }
         }
         let image_of = |target: u8| {
             let before = setting.targets.iter().take(usize::from(target));
@@ -103,7 +98,6 @@ impl<'a> World<'a> {
             around,
             hosts,
             peers,
-            to_come: plan.events.len(),
             troubled: false,
             verifying: false,
         }
@@ -164,16 +158,9 @@ impl<'a> World<'a> {
             Due::Arrive(wire, way) => self.arrive(wire, way),
             Due::Room(wire, Way::In) => self.arrive(wire, Way::Out),
             Due::Room(wire, Way::Out) => self.arrive(wire, Way::In),
-            Due::Mail(mail) => {
-                let host = usize::from(mail.host);
-                self.hosts[host].due(&mut self.around, Due::Mail(mail));
+            Due::Errand(life, errand) => {
+                self.hosts[usize::from(life.host)].run_errand(&mut self.around, life, errand);
             }
-            Due::LoginClock { host, .. }
-            | Due::SessionClock { host, .. }
-            | Due::Completions { host, .. }
-            | Due::Hand { host, .. }
-            | Due::Return { host, .. }
-            | Due::Tick { host, .. } => self.hosts[usize::from(host)].due(&mut self.around, due),
             Due::Start(host) => self.hosts[usize::from(host)].start(&mut self.around),
             Due::Peer(peer) => self.pump(usize::from(peer)),
             Due::Deviant(number) => self.deviate(usize::from(number)),
@@ -224,7 +211,6 @@ impl<'a> World<'a> {
 
     fn event(&mut self, place: usize) {
         let event = &self.plan.events[place];
-        self.to_come -= 1;
         self.around.journal.mix(u64::from(event.number) << 32);
         match &event.what {
             What::Step(peer, step) => {
@@ -372,7 +358,9 @@ impl<'a> World<'a> {
             .note(self.around.now, || "everything is mended".to_owned());
         self.around.healed = true;
         let now = gluster_mock::Moment(self.around.now.0);
-        let bricks = self.plan.setting.volume.bricks;
+        let VolumeSetting {
+            bricks, latency, ..
+        } = self.plan.setting.volume;
         let clients: Vec<u32> = self
             .hosts
             .iter()
@@ -381,7 +369,6 @@ impl<'a> World<'a> {
         let mut commands = vec![Command::Plan(String::new())];
         for brick in 0..usize::from(bricks) {
             commands.push(Command::BrickError(brick, None));
-            let latency = self.plan.setting.volume.latency;
             commands.push(Command::BrickSlow(brick, latency));
             commands.push(Command::Drain(brick));
             commands.push(Command::BrickStart(brick));

@@ -2,7 +2,7 @@
 
 use engine::{Action, ConnId, Handover, Input, Login, Moment, ToLogin};
 
-use super::super::agenda::Due;
+use super::super::agenda::{Due, Errand};
 use super::super::around::Around;
 use super::super::places::Party;
 use super::super::plan::Way;
@@ -29,7 +29,7 @@ impl Running {
         for part in entropy.as_chunks_mut::<8>().0 {
             *part = self.post.chance.draw().to_le_bytes();
         }
-        let local = Party::Target(self.number).at(3260);
+        let local = Party::Target(self.life.host).at(3260);
         let config = std::sync::Arc::clone(&self.config);
         let memory = config.session_memory_bytes;
         let login = Login::new(conn, local, config, entropy, around.now, &mut self.actions);
@@ -181,9 +181,7 @@ impl Running {
     }
 
     fn wake_login(&self, around: &mut Around, conn: ConnId, at: Moment) {
-        let (host, life) = (self.number, self.life);
-        around
-            .agenda
-            .enter(at, Due::LoginClock { host, life, conn });
+        let due = Due::Errand(self.life, Errand::LoginClock(conn));
+        around.agenda.enter(at, due);
     }
 }

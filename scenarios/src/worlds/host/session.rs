@@ -8,7 +8,7 @@ use engine::{Action, ConnId, Event, Handover, Input, Moment, Session, SessionId,
 use target::inbox::Completions;
 
 use super::super::Oracle;
-use super::super::agenda::Due;
+use super::super::agenda::{Due, Errand};
 use super::super::around::Around;
 use super::super::marks::Mark;
 use super::super::plan::Way;
@@ -108,7 +108,7 @@ impl Running {
         };
         let answers = std::mem::take(&mut host.answers);
         for answer in &answers {
-            if !around.ledger.completed(self.number, id, answer) {
+            if !around.ledger.completed(self.life.host, id, answer) {
                 let what = format!("ticket {} was answered twice", answer.ticket.0);
                 around.complain(Oracle::Leak, what);
             }
@@ -215,11 +215,7 @@ impl Running {
             match sent {
                 Sent::Open => {
                     if let Some(at) = socket.deadline() {
-                        let due = Due::SessionClock {
-                            host: self.number,
-                            life: self.life,
-                            session: id,
-                        };
+                        let due = Due::Errand(self.life, Errand::SessionClock(id));
                         around.agenda.enter(at, due);
                     }
                 }
@@ -256,7 +252,7 @@ impl Running {
                     }
                 }
                 Action::Submit { ticket, unit, op } => {
-                    let place = (self.number, unit.0 as usize);
+                    let place = (self.life.host, unit.0 as usize);
                     let name = (host.id, ticket);
                     let wrong = around.ledger.submitted(around.now, place, name, &op);
                     if let Some(write) = wrong {
@@ -277,11 +273,7 @@ impl Running {
                 Action::WakeAt(at) => {
                     host.wake_at = at;
                     if let Some(at) = at {
-                        let due = Due::SessionClock {
-                            host: self.number,
-                            life: self.life,
-                            session: host.id,
-                        };
+                        let due = Due::Errand(self.life, Errand::SessionClock(host.id));
                         around.agenda.enter(at, due);
                     }
                 }
@@ -305,7 +297,7 @@ impl Running {
         if memory > 0 || !host.session.is_idle() {
             let what = format!(
                 "session {} of target {} ended with {memory} bytes of memory out",
-                host.id.0, self.number
+                host.id.0, self.life.host
             );
             around.complain(Oracle::Leak, what);
         }

@@ -31,9 +31,7 @@ const CACHED: bool = false;
 
 impl Story {
     fn new() -> Self {
-        let mut story = Self::default();
-        story.0.images = vec![8];
-        story
+        Self::default()
     }
 
     /// A write of sectors from 0, and what reads of it see.

@@ -83,17 +83,25 @@ impl Link {
         session: Option<Params>,
     ) -> Self {
         let mut login = Login::new(options, [7; 33]);
+        let mut outgoing = Outgoing {
+            outbox: Outbox::new(),
+            digests: Digests::default(),
+        };
+        let mut monitor = session
+            .clone()
+            .map_or_else(Conversation::default, Conversation::joining);
+        login.start(&mut Sink {
+            outgoing: &mut outgoing,
+            monitor: &mut monitor,
+            journal: &mut around.journal,
+            place: (wire, around.now),
+        });
         let mut link = Self {
             wire,
             // The default until something else is declared (RFC 7143 13.12).
             framer: Framer::new(8192, RECEIVE_BYTES),
-            outgoing: Outgoing {
-                outbox: Outbox::new(),
-                digests: Digests::default(),
-            },
-            monitor: session
-                .clone()
-                .map_or_else(Conversation::default, Conversation::joining),
+            outgoing,
+            monitor,
             session,
             flying: BTreeMap::new(),
             managing: BTreeMap::new(),
@@ -102,10 +110,8 @@ impl Link {
             leaving: false,
             texts: false,
             broken: false,
-            phase: Phase::Login(Box::new(Login::new(options, [7; 33]))),
+            phase: Phase::Login(Box::new(login)),
         };
-        login.start(&mut link.sink(around));
-        link.phase = Phase::Login(Box::new(login));
         link.flush(around);
         link
     }
@@ -182,15 +188,6 @@ impl Link {
         let functions = self.managing.values();
         let functions = functions.map(|managed| managed.sent.plus(MANAGE_WAIT));
         login.into_iter().chain(commands).chain(functions).min()
-    }
-
-    fn sink<'a>(&'a mut self, around: &'a mut Around) -> Sink<'a> {
-        Sink {
-            outgoing: &mut self.outgoing,
-            monitor: &mut self.monitor,
-            journal: &mut around.journal,
-            place: (self.wire, around.now),
-        }
     }
 
     /// The machine and where it puts its PDUs.

@@ -234,7 +234,7 @@ impl State {
         self.overdue > 0 && !has(Bug::LimboReused) && self.calls.values().any(late)
     }
 
-    /// Whether a read overlaps a change under way, or anything what waits for that.
+    /// Whether a read overlaps a change under way, or anything that waits for one.
     fn is_behind(&self, span: Span, changes: bool) -> bool {
         let under_way = |call: &Call| {
             let reused = has(Bug::LimboRead) || has(Bug::LimboReused);
