@@ -259,96 +259,97 @@ impl<'a> World<'a> {
     }
 
     fn fault(&mut self, fault: &Fault) {
-        let around = &mut self.around;
-        match fault {
-            Fault::Cluster(words) => return self.cluster(words),
-            Fault::Cut { initiator } => {
-                if let Some(wire) = self.wire_of(*initiator) {
-                    self.around.marks.hit(Mark::Cut);
-                    self.around.reset(wire);
-                }
-            }
+        let took_effect = match fault {
+            Fault::Cluster(words) => self.cluster(words),
+            Fault::Cut { initiator } => self.on_wire(*initiator, Mark::Cut, Around::reset),
             Fault::HalfClose { initiator } => {
-                if let Some(wire) = self.wire_of(*initiator) {
-                    self.around.marks.hit(Mark::HalfClosed);
-                    self.around.half_close(wire);
-                }
+                self.on_wire(*initiator, Mark::HalfClosed, Around::half_close)
             }
             Fault::Stall {
                 initiator,
                 way,
                 time,
-            } => {
-                if let Some(wire) = self.wire_of(*initiator) {
-                    self.around.marks.hit(Mark::Stalled);
-                    self.around.stall(wire, *way, *time);
-                }
-            }
+            } => self.on_wire(*initiator, Mark::Stalled, |around, wire| {
+                around.stall(wire, *way, *time);
+            }),
             Fault::Crash { target, time } => {
-                let number = usize::from(*target);
-                if let Some(host) = self.hosts.get_mut(number) {
-                    around.marks.hit(Mark::Crashed);
-                    host.crash(around);
-                    let at = around.now.plus(*time);
-                    around.agenda.enter(at, Due::Start(*target));
-                }
+                self.around.marks.hit(Mark::Crashed);
+                self.crash(*target, *time);
+                true
             }
             Fault::Blackout { time } => {
-                for host in &mut self.hosts {
-                    host.crash(around);
-                }
-                if around.volume.power_cut().is_ok() {
-                    around.marks.hit(Mark::BlackedOut);
-                    around.shaky = true;
-                }
-                around.volume_moved = true;
+                self.around.marks.hit(Mark::BlackedOut);
                 self.black_out(*time);
+                self.around
+                    .volume
+                    .power_cut()
+                    .expect("memory is cut without an error");
+                self.around.volume_moved = true;
+                true
             }
             Fault::Shutdown { target, time } => {
-                if let Some(host) = self.hosts.get_mut(usize::from(*target)) {
-                    around.marks.hit(Mark::ShutDown);
-                    host.shutdown(around, *time);
-                }
+                self.around.marks.hit(Mark::ShutDown);
+                self.hosts[usize::from(*target)].shutdown(&mut self.around, *time);
+                true
             }
-        }
-        self.troubled = true;
+        };
+        self.troubled |= took_effect;
     }
 
-    fn wire_of(&self, initiator: u8) -> Option<usize> {
-        self.peers.get(usize::from(initiator))?.wire()
+    /// Does something to an initiator's connection; whether there is one.
+    fn on_wire(
+        &mut self,
+        initiator: u8,
+        mark: Mark,
+        does: impl FnOnce(&mut Around, usize),
+    ) -> bool {
+        let peer = self.peers.get(usize::from(initiator));
+        let Some(wire) = peer.and_then(Peer::wire) else {
+            return false;
+        };
+        self.around.marks.hit(mark);
+        does(&mut self.around, wire);
+        true
+    }
+
+    fn crash(&mut self, target: u8, time: Duration) {
+        self.hosts[usize::from(target)].crash(&mut self.around);
+        let at = self.around.now.plus(time);
+        self.around.agenda.enter(at, Due::Start(target));
     }
 
     /// Every target is gone with the power, and comes back with it.
     fn black_out(&mut self, time: Duration) {
         for number in 0..self.hosts.len() {
-            self.hosts[number].crash(&mut self.around);
-            let at = self.around.now.plus(time);
-            self.around.agenda.enter(at, Due::Start(number as u8));
+            self.crash(number as u8, time);
         }
         self.around.shaky = true;
     }
 
-    /// A word for the cluster; what cannot be done there is not done.
-    fn cluster(&mut self, words: &str) {
+    /// A word for the cluster; what cannot be done there is not done. Whether it was.
+    fn cluster(&mut self, words: &str) -> bool {
         let mut text = words.to_owned();
         for (number, host) in self.hosts.iter().enumerate() {
             let name = format!("C{number}");
             if text.contains(&name) {
-                let Some(client) = host.client() else { return };
+                let Some(client) = host.client() else {
+                    return false;
+                };
                 text = text.replace(&name, &client.0.to_string());
             }
         }
         let Ok(command) = Command::parse(&text) else {
-            return;
+            return false;
         };
         let slow = matches!(command, Command::BrickSlow(..) | Command::GraphSwitch(_));
         let now = gluster_mock::Moment(self.around.now.0);
-        if self.around.volume.command(now, &command).is_ok() {
-            self.troubled = true;
+        let done = self.around.volume.command(now, &command).is_ok();
+        if done {
             self.around.shaky |= !slow;
             self.around.marks.hit(Mark::ClusterFault);
         }
         self.around.volume_moved = true;
+        done
     }
 
     /// Everything is mended.
