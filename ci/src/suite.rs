@@ -10,28 +10,19 @@ use crate::workspace_root;
 /// The command the README names.
 pub const TESTS: Step = Step {
     name: "test",
-    run: || count(&mut cargo(&["test"])),
+    run: || counted("test"),
 };
 
 /// The conformance catalogue against our own target.
 pub const SCENARIOS: Step = Step {
     name: "scenarios",
-    run: || count(&mut cargo(&["scenarios"])),
+    run: || counted("scenarios"),
 };
 
 /// The power cut, and that it sees planted bugs.
 pub const PROOFS: Step = Step {
     name: "prove",
-    run: || {
-        count(&mut cargo(&[
-            "run",
-            "--quiet",
-            "-p",
-            "scenarios",
-            "--",
-            "prove",
-        ]))
-    },
+    run: || counted("run --quiet -p scenarios -- prove"),
 };
 
 /// Worlds from many seeds, in release.
@@ -49,49 +40,19 @@ pub const WORLDS_TWICE: Step = Step {
 /// That worlds see bugs: those that a few thousand of them show.
 pub const GATE: Step = Step {
     name: "worlds-gate",
-    run: || {
-        count(&mut cargo(&[
-            "run",
-            "--quiet",
-            "-p",
-            "scenarios",
-            "--",
-            "prove",
-            "--simulate",
-            "--seeds",
-            "5000",
-        ]))
-    },
+    run: || counted("run --quiet -p scenarios -- prove --simulate --seeds 5000"),
 };
 
 /// The foreign judges alone.
 pub const WITNESSES: Step = Step {
     name: "witness",
-    run: || {
-        count(&mut cargo(&[
-            "test",
-            "-p",
-            "scenarios",
-            "--test",
-            "witness",
-        ]))
-    },
+    run: || counted("test -p scenarios --test witness"),
 };
 
 /// `glintd` on real Gluster, in a container; a suite of its own, not part of `cargo test`.
 pub const CLUSTER: Step = Step {
     name: "cluster",
-    run: || {
-        count(&mut cargo(&[
-            "test",
-            "-p",
-            "scenarios",
-            "--features",
-            "clusters",
-            "--test",
-            "cluster",
-        ]))
-    },
+    run: || counted("test -p scenarios --features clusters --test cluster"),
 };
 
 /// The store alone, without iSCSI, on a real volume that is lent to its suite.
@@ -100,8 +61,7 @@ pub const CLUSTER_STORE: Step = Step {
     run: || {
         let suite = "test -p scenarios --features clusters --test store";
         let lend = "run -p scenarios --features clusters -- cluster cargo";
-        let words = format!("{lend} {suite}");
-        count(&mut cargo(&words.split(' ').collect::<Vec<_>>()))
+        counted(&format!("{lend} {suite}"))
     },
 };
 
@@ -110,13 +70,13 @@ pub const CONTRACT: Step = Step {
     name: "contract",
     run: || {
         let build = "build --quiet -p gluster-mock --bin gluster-contract";
-        match verdict_of(&mut cargo(&build.split(' ').collect::<Vec<_>>())) {
+        match verdict_of(&mut words(build)) {
             Outcome::Passed => {}
             other => return other,
         }
         let program = workspace_root().join("build/debug/gluster-contract");
         let play = "run --quiet -p scenarios --features clusters -- contract";
-        count(cargo(&play.split(' ').collect::<Vec<_>>()).arg(program))
+        count(words(play).arg(program))
     },
 };
 
@@ -124,15 +84,7 @@ pub const CONTRACT: Step = Step {
 /// in `cargo test`.
 pub const MODEL: Step = Step {
     name: "model",
-    run: || {
-        verdict_of(&mut cargo(&[
-            "bench",
-            "-p",
-            "gluster-mock",
-            "--bench",
-            "model",
-        ]))
-    },
+    run: || verdict_of(&mut words("bench -p gluster-mock --bench model")),
 };
 
 /// How many tests ended how.
@@ -186,8 +138,18 @@ impl Tally {
 }
 
 fn simulate(options: &str) -> Outcome {
-    let words = format!("run --release --quiet -p scenarios -- simulate {options}");
-    count(&mut cargo(&words.split(' ').collect::<Vec<_>>()))
+    counted(&format!(
+        "run --release --quiet -p scenarios -- simulate {options}"
+    ))
+}
+
+/// cargo with these words, which have no spaces in them.
+fn words(line: &str) -> Command {
+    cargo(&line.split(' ').collect::<Vec<_>>())
+}
+
+fn counted(line: &str) -> Outcome {
+    count(&mut words(line))
 }
 
 /// Runs a command, passes its output on and adds up the closing lines in it.
