@@ -6,8 +6,8 @@ use std::time::Duration;
 use glfs_sys::types::{O_RDWR, SEEK_DATA};
 
 use super::case::{
-    Case, Company, Fault, Stage, Verdict, a, equal, eventually, pattern, reconnected, refused,
-    same, timed, took, with,
+    self, Case, Company, Fault, Stage, Verdict, a, equal, eventually, pattern, reconnected,
+    refused, same, timed, took, with,
 };
 use super::client::{Answer, Handle};
 use super::ground::{Kind, Wish};
@@ -26,13 +26,7 @@ const fn case(
     clause: &'static str,
     body: fn(&Stage) -> Verdict,
 ) -> Case {
-    Case {
-        id,
-        clause,
-        wish,
-        company: Company::Own,
-        body,
-    }
+    case::case(Company::Own, wish, id, clause, body)
 }
 
 pub(super) const CASES: &[Case] = &[

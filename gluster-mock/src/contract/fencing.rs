@@ -10,7 +10,8 @@ use glfs_sys::types::{
 };
 
 use super::case::{
-    Case, Company, Fault, Stage, Verdict, equal, holds, pattern, refused, same, timed, took, with,
+    self, Case, Company, Fault, Stage, Verdict, equal, holds, pattern, refused, same, timed, took,
+    with,
 };
 use super::client::{Answer, Handle, Mount};
 use super::ground::{Kind, SHARD_BYTES, Wish};
@@ -54,13 +55,7 @@ const fn case(
     clause: &'static str,
     body: fn(&Stage) -> Verdict,
 ) -> Case {
-    Case {
-        id,
-        clause,
-        wish,
-        company: Company::Shared,
-        body,
-    }
+    case::case(Company::Shared, wish, id, clause, body)
 }
 
 /// The old owner of a file and the new one, each a client of its own.

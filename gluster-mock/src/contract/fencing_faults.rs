@@ -6,8 +6,8 @@ use std::time::Duration;
 use glfs_sys::types::{F_SETLK, GLFS_LK_MANDATORY, O_RDWR};
 
 use super::case::{
-    Case, Company, Stage, Verdict, equal, eventually, pattern, reconnected, refused, same, timed,
-    took, with,
+    self, Case, Company, Stage, Verdict, equal, eventually, pattern, reconnected, refused, same,
+    timed, took, with,
 };
 use super::fencing::{Duel, ENFORCE, FORCED, is_fenced};
 use super::ground::Kind;
@@ -22,13 +22,7 @@ const fn case(
     clause: &'static str,
     body: fn(&Stage) -> Verdict,
 ) -> Case {
-    Case {
-        id,
-        clause,
-        wish: with(kind, FORCED),
-        company: Company::Own,
-        body,
-    }
+    case::case(Company::Own, with(kind, FORCED), id, clause, body)
 }
 
 pub(super) const CASES: &[Case] = &[

@@ -6,7 +6,9 @@ use glfs_sys::types::{
     SEEK_SET,
 };
 
-use super::case::{Case, Company, Fault, Stage, Verdict, a, equal, holds, pattern, refused, same};
+use super::case::{
+    self, Case, Company, Fault, Stage, Verdict, a, equal, holds, pattern, refused, same,
+};
 use super::ground::{Kind, Wish};
 use crate::errno::Errno;
 
@@ -23,13 +25,7 @@ const fn on(
     clause: &'static str,
     body: fn(&Stage) -> Verdict,
 ) -> Case {
-    Case {
-        id,
-        clause,
-        wish,
-        company: Company::Shared,
-        body,
-    }
+    case::case(Company::Shared, wish, id, clause, body)
 }
 
 pub(super) const CASES: &[Case] = &[

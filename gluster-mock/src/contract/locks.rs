@@ -10,30 +10,15 @@ use glfs_sys::types::{
 };
 
 use super::case::{
-    Case, Company, Stage, Verdict, a, equal, eventually, holds, pattern, reconnected, refused, same,
+    self, Case, Company, Stage, Verdict, a, equal, eventually, holds, pattern, reconnected,
+    refused, same,
 };
 use super::client::{Handle, Mount};
-use super::ground::{Kind, Wish};
+use super::ground::Kind;
 use crate::errno::Errno;
 
 const fn case(id: &'static str, clause: &'static str, body: fn(&Stage) -> Verdict) -> Case {
-    on(Company::Shared, a(Kind::Replica3), id, clause, body)
-}
-
-const fn on(
-    company: Company,
-    wish: Wish,
-    id: &'static str,
-    clause: &'static str,
-    body: fn(&Stage) -> Verdict,
-) -> Case {
-    Case {
-        id,
-        clause,
-        wish,
-        company,
-        body,
-    }
+    case::case(Company::Shared, a(Kind::Replica3), id, clause, body)
 }
 
 /// A range of a file; no length is up to its end, wherever that will be.
@@ -78,7 +63,7 @@ fn two(stage: &Stage) -> Result<Two, super::case::Fault> {
 
 macro_rules! conflict_of {
     ($($name:literal, $kind:expr;)*) => {
-        [$(on(
+        [$(case::case(
             Company::Shared,
             a($kind),
             concat!("lock.conflict.", $name),
@@ -253,7 +238,7 @@ const REST: [Case; 16] = [
             Ok(())
         },
     ),
-    on(
+    case::case(
         Company::Own,
         a(Kind::Plain),
         "lock.graph-switch",
@@ -270,7 +255,7 @@ const REST: [Case; 16] = [
             )
         },
     ),
-    on(
+    case::case(
         Company::Own,
         a(Kind::Replica3),
         "lock.one-dead",
@@ -290,7 +275,7 @@ const REST: [Case; 16] = [
             )
         },
     ),
-    on(
+    case::case(
         Company::Own,
         a(Kind::Plain),
         "lock.brick-restart",
@@ -305,7 +290,7 @@ const REST: [Case; 16] = [
             Ok(())
         },
     ),
-    on(
+    case::case(
         Company::Own,
         a(Kind::Replica3),
         "lock.rolling",
