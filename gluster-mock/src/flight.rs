@@ -232,8 +232,13 @@ impl Volume {
     }
 
     /// Whether a brick has the bytes of files, and not only their names.
-    fn has_bytes(&self, brick: usize) -> bool {
+    pub(crate) fn has_bytes(&self, brick: usize) -> bool {
         self.settings.kind.has_bytes(self.bricks.len(), brick)
+    }
+
+    /// Whether a brick's copy may stand for the file.
+    fn may_stand(&self, brick: usize, file: Ino) -> bool {
+        self.has_bytes(brick) && self.bricks[brick].may_stand(file)
     }
 
     /// Whether a client stands still.
@@ -465,9 +470,7 @@ impl Volume {
             false
                 if !is_barrier(&flight.call)
                     && !placed.iter().any(|brick| {
-                        connected.has(brick)
-                            && self.has_bytes(brick)
-                            && self.bricks[brick].may_stand(flight.file)
+                        connected.has(brick) && self.may_stand(brick, flight.file)
                     }) =>
             {
                 self.marks.hit(Mark::QuorumLost);
@@ -528,10 +531,8 @@ impl Volume {
             }
         }
         // A change that only copies took which missed another is none: they blame each other.
-        let whole = is_barrier(&flight.call)
-            || done
-                .iter()
-                .any(|brick| self.has_bytes(brick) && self.bricks[brick].may_stand(flight.file));
+        let whole =
+            is_barrier(&flight.call) || done.iter().any(|brick| self.may_stand(brick, flight.file));
         let enough = whole && kind.suffices(bricks, done, placed);
         let answer = match (&*flight.call, enough) {
             (Call::Lock { handle, lock }, _) => {

@@ -253,7 +253,7 @@ impl Volume {
 
     /// What a call that changes bytes does to those of one brick.
     fn change(&mut self, brick: usize, call: &Call, file: Ino) -> Result<(), Errno> {
-        let has_bytes = self.settings.kind.has_bytes(self.bricks.len(), brick);
+        let has_bytes = self.has_bytes(brick);
         let durable = self.is_durable(call);
         let shard = self.settings.shard;
         let (bricks, mut desk) = self.desk();

@@ -212,7 +212,7 @@ impl Volume {
         self.pass_on(client, file);
         let placed = self.settings.kind.placement(self.bricks.len(), file);
         for brick in placed.iter() {
-            if !self.settings.kind.has_bytes(self.bricks.len(), brick) {
+            if !self.has_bytes(brick) {
                 continue;
             }
             if self.bricks[brick].up {

@@ -280,7 +280,7 @@ impl Volume {
             let placed = self.settings.kind.placement(self.bricks.len(), file);
             let source = placed.iter().find(|&other| {
                 other != brick
-                    && self.settings.kind.has_bytes(self.bricks.len(), other)
+                    && self.has_bytes(other)
                     && self.bricks[other].is_serving()
                     && !self.bricks[other].stale.contains(&file)
             });
@@ -288,7 +288,7 @@ impl Volume {
                 self.marks.hit(Mark::HealSourceless);
                 continue;
             };
-            let bytes = self.settings.kind.has_bytes(self.bricks.len(), brick);
+            let bytes = self.has_bytes(brick);
             let (bricks, mut desk) = self.desk();
             let Ok([bad, good]) = bricks.get_disjoint_mut([brick, source]) else {
                 continue;
